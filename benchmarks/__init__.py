@@ -1,0 +1,1 @@
+"""Benchmarks: each prints ratios to something that ran beside it on the same machine."""
