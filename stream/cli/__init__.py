@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from importlib.metadata import entry_points
 
 import typer
 
 from stream import __version__
-from stream.errors import FraudstreamError, SettingError
+from stream.errors import FraudstreamError
 
 app = typer.Typer(
     name="fraudstream",
@@ -39,29 +40,18 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 
 def _mount() -> None:
     for name, module in _COMMANDS.items():
+        if not importlib.util.find_spec(module): continue
         app.command(name)(importlib.import_module(module).command)
     for name, module in _GROUPS.items():
+        if not importlib.util.find_spec(module): continue
         app.add_typer(importlib.import_module(module).app, name=name)
     for point in sorted(entry_points(group="fraudstream.commands"), key=lambda p: p.name):
-        loaded = point.load()
+        try: loaded = point.load()
+        except ImportError: continue
         if isinstance(loaded, typer.Typer):
             app.add_typer(loaded, name=point.name)
         else:
             app.command(point.name)(loaded)
-
-
-def require_extra(module: str, extra: str) -> None:
-    """Stop with one sentence when an optional package is missing.
-
-    Raises
-    ------
-    SettingError
-        The package is not installed; the text names the extra that brings it.
-    """
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise SettingError(f"this command needs {module}; install it with: pip install 'fraudstream[{extra}]'") from error
 
 
 def main() -> None:

@@ -1,0 +1,11 @@
+"""The workshop's commands, found by the root command through the entry-point group ``fraudstream.commands``.
+
+The only library-facing place that knows both the simulator and the trainers: models never see the simulator.
+"""
+
+from __future__ import annotations
+
+from training.cli_data import replay, simulate
+from training.cli_models import evaluate, train
+
+__all__ = ["evaluate", "replay", "simulate", "train"]
