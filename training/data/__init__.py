@@ -1,0 +1,1 @@
+"""Where transactions for the workshop come from: the simulator and files that somebody else wrote."""
