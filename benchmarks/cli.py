@@ -1,0 +1,59 @@
+"""`fraudstream bench`: figures as ratios to something that ran beside them; run on a quiet machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Measure the hot path beside something comparable on this machine.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write the JSON object to this file.")]
+
+
+def _tell(result: dict[str, object], lines: list[str], as_json: bool, out: Path | None) -> None:
+    from stream.cliutil import emit_json
+
+    if out is not None:
+        emit_json(result, out)
+    if as_json:
+        emit_json(result)
+    else:
+        typer.echo("\n".join(lines))
+
+
+@app.command()
+def pipeline(
+    transactions: Annotated[int, typer.Option(help="Transactions a round.", min=20_000)] = 600_000,
+    rounds: Annotated[int, typer.Option(help="Rounds; ours and the rival alternate.", min=1)] = 3,
+    cards: Annotated[int, typer.Option(help="Distinct cards.", min=100)] = 100_000,
+    json_out: Json = False,
+    out: Out = None,
+) -> None:
+    """Flat-out throughput of one worker, beside a tuned confluent-kafka loop that calls the same functions.
+
+    Both read the same records from the same embedded Kafka, score them with all models and make 1 % alerts durable
+    before their offsets are committed. Needs the `dev` extra (confluent-kafka).
+
+    Example: fraudstream bench pipeline --rounds 3 --json
+    """
+    from benchmarks.pipeline import describe, run
+    from stream.cliutil import require_extra
+
+    require_extra("confluent_kafka", "dev")
+    result = run(transactions, rounds, cards)
+    _tell(result, describe(result), json_out, out)
+
+
+@app.command()
+def features(json_out: Json = False, out: Out = None) -> None:
+    """Microseconds an event and bytes a card of the feature kernels, by batch size and number of cards.
+
+    Example: fraudstream bench features --json
+    """
+    from benchmarks.features import describe, run
+
+    result = run()
+    _tell(result, describe(result), json_out, out)

@@ -1,0 +1,48 @@
+"""The records that benchmarks read, and the threshold that makes a stated share of them alerts."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+
+from stream.demo.topic import ends_of, read_all
+from stream.events import TP
+from stream.features.arena import Arena
+from stream.panels import load_panel
+from stream.pipeline import Chunk, Pipeline
+from stream.settings import load
+
+SAMPLE = 40_000
+BENCH_BANK = 9_001
+
+
+def fill_topic(bootstrap: str, topic: str, transactions: int, cards: int) -> int:
+    """Send a simulated bank's transactions flat out; return how many the topic holds."""
+    from training.data.sender import send_all
+    from training.data.simulator import Encoder, generate
+
+    days = max(2, round(transactions / cards / 2))
+    history = generate(bank_seed=BENCH_BANK, seed=1, cards=cards, days=days, prevalence_bp=20)
+    count = min(transactions, history.table().num_rows)
+    encoder = Encoder(history)
+    index = np.arange(count)
+    asyncio.run(send_all(bootstrap, topic, encoder.keys(index), encoder.values(index)))
+    return sum(ends_of(bootstrap, topic).values())
+
+
+def threshold_for(bootstrap: str, topic: str, share: float) -> float:
+    """The score that ``share`` of the topic's last records exceed, their cards' history replayed first."""
+    settings = load(None, {"models": {"acknowledge_simulated": True}})
+    panel = load_panel(settings)
+    pipeline = Pipeline(settings, panel, topic_id="bench")
+    scores = []
+    for partition, records in read_all(bootstrap, topic).items():
+        tp = TP(topic, partition)
+        pipeline.open(tp, Arena())
+        cut = max(0, len(records) - SAMPLE // 8)
+        pipeline.replay(tp, records[:cut])
+        prepared = pipeline.prepare([Chunk(tp, records[cut:])])
+        scores.append(panel.score(prepared.x, prepared.s).score)
+        pipeline.close(tp)
+    return float(np.quantile(np.concatenate(scores), 1.0 - share))
