@@ -46,7 +46,7 @@ def product_topics(partitions: int = DEFAULT_PARTITIONS, names: TopicSettings | 
     large = {"max.message.bytes": _LARGEST_MESSAGE}
     return {
         names.transactions: TopicSpec(partitions, {**large, "message.timestamp.type": "LogAppendTime"}),
-        names.alerts: TopicSpec(partitions, {**large, "retention.ms": "-1"}),
+        names.alerts: TopicSpec(partitions, {**large, "retention.ms": "-1", "message.timestamp.type": "LogAppendTime"}),
         names.dead_letters: TopicSpec(partitions, {**large, "retention.ms": str(30 * _DAY_MS)}),
         names.feedback: TopicSpec(partitions, {"retention.ms": "-1"}),
     }
@@ -69,9 +69,10 @@ def ensure_topics(bootstrap: str, topics: Mapping[str, TopicSpec], *, timeout: f
     """
     patience = int(timeout * 1000)
     try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap, request_timeout_ms=patience, bootstrap_timeout_ms=patience
-        )
+        with quiet():
+            admin = KafkaAdminClient(
+                bootstrap_servers=bootstrap, request_timeout_ms=patience, bootstrap_timeout_ms=patience
+            )
     except UNREACHABLE as error:
         raise BrokerError(f"no Kafka answers at {bootstrap}; start one or correct the address") from error
     try:
