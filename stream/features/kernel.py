@@ -1,0 +1,105 @@
+"""How kernels are compiled, the event they read, and arithmetic that several families share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F")
+
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000  # ms
+UNIT = 100  # minor units in a major one; also what keeps ratios of tiny amounts calm
+LOG_QUANTUM = 1024.0  # logarithms are summed as integers of this many parts, so that order never matters
+
+
+def kernel(function: F) -> F:
+    """Compile with numba: no GIL, no fast-math (results must not depend on the machine's vector width)."""
+    return cast(F, numba.njit(nogil=True, error_model="numpy")(function))
+
+
+class Event(NamedTuple):
+    """One transaction as a kernel sees it: scalars; 0, -1 or NaN where `Columns` says missing."""
+
+    time: int
+    local: int
+    merchant: int
+    terminal: int
+    device: int
+    amount: int
+    mcc: int
+    country: int
+    ip_country: int
+    type: int
+    channel: int
+    entry_mode: int
+    three_ds: int
+    cvv_result: int
+    avs_result: int
+    latitude: float
+    longitude: float
+    card_age: float
+    account_age: float
+    declined: bool
+
+
+# Column of `Columns` behind each field of `Event`; `declined` is made from the flags.
+COLUMN_OF = {
+    "time": "event_time",
+    "local": "local_time",
+    "merchant": "merchant_key",
+    "terminal": "terminal_key",
+    "device": "device_key",
+    "amount": "amount_minor",
+    "card_age": "card_age_days",
+    "account_age": "account_age_days",
+}
+
+# 64-bit in kernels, whatever width a row keeps a field in; for the type checker it is anything.
+wide: Any = np.int64
+
+
+@kernel
+def clip(value: float, low: float, high: float) -> float:
+    """Into [low, high]; NaN stays NaN."""
+    if value < low:
+        return low
+    if value > high:
+        return high
+    return value
+
+
+@kernel
+def log_ratio(value: float, base: float) -> float:
+    """ln of the ratio of two amounts in minor units, calm near nought."""
+    return math.log((value + UNIT) / (base + UNIT))
+
+
+@kernel
+def log_quantum(amount: int) -> int:
+    """Quantised ln(1 + amount)."""
+    return wide(np.rint(math.log(1.0 + amount) * LOG_QUANTUM))
+
+
+@kernel
+def fold16(key: int) -> int:
+    """16 bits of a 64-bit hash, never 0 (0 is "none")."""
+    bits = wide((key ^ (key >> np.uint64(32))) & np.uint64(0xFFFF))
+    return bits if bits != 0 else wide(1)
+
+
+@kernel
+def fold32(key: int) -> int:
+    """32 bits of a 64-bit hash, never 0."""
+    bits = wide((key ^ (key >> np.uint64(32))) & np.uint64(0xFFFFFFFF))
+    return bits if bits != 0 else wide(1)
+
+
+@kernel
+def flag_of(code: int, wanted: int) -> float:
+    """1.0 when a vocabulary code is the wanted one, 0.0 when another, NaN when missing."""
+    if code == 0:
+        return np.nan
+    return 1.0 if code == wanted else 0.0
