@@ -55,6 +55,7 @@ class EngineSettings(Section):
     clock_skew_s: float = Field(300.0, ge=0, description="tolerated lead of event time over the log's append time")
     shutdown_timeout_s: float = Field(10.0, ge=1, le=300)
     base_currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
+    rates: Path | None = Field(None, description="TOML file of currency rates; the shipped ones when absent")
 
 
 class ModelSettings(Section):

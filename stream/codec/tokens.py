@@ -1,0 +1,83 @@
+"""Tokens instead of card numbers: a keyed hash that is the same in every worker and tells nothing without the key."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+
+from stream.codec.masking import luhn
+from stream.errors import SettingError
+from stream.settings import PLACEHOLDERS, SecuritySettings
+
+_REMEMBERED = 131_072
+
+
+def token_key(security: SecuritySettings) -> tuple[bytes, bool]:
+    """Read the key of the tokens.
+
+    Returns
+    -------
+    bytes, bool
+        The key, and whether it is one of this process only (no key was set): tokens then change with a restart.
+
+    Raises
+    ------
+    SettingError
+        The key file cannot be read, or its key is a placeholder or shorter than 16 bytes.
+    """
+    if security.token_key is not None:
+        return security.token_key.get_secret_value().encode(), False
+    if security.token_key_file is None:
+        return secrets.token_bytes(32), True
+    try:
+        key = security.token_key_file.read_bytes().strip()
+    except OSError as error:
+        raise SettingError(
+            f"setting security.token_key_file: {security.token_key_file} cannot be read ({error.strerror}); "
+            "name a readable file"
+        ) from None
+    if len(key) < 16 or key.lower().decode("utf-8", "replace") in PLACEHOLDERS:
+        raise SettingError(
+            f"setting security.token_key_file: the key in {security.token_key_file} is shorter than 16 bytes; "
+            "write a random one into it"
+        )
+    return key, False
+
+
+def canonical_card(card_id: str) -> str:
+    """One spelling of a card: outer blanks go, and from a card number also the blanks and dashes between its groups."""
+    text = card_id.strip()
+    digits = text.replace(" ", "").replace("-", "")
+    if len(digits) != len(text) and 13 <= len(digits) <= 19 and digits.isascii() and digits.isdigit():
+        return digits if luhn(digits.encode()) else text
+    return text
+
+
+class Tokens(dict[str, str]):
+    """``card_id -> token``, remembered for the cards seen lately (two generations of 131,072); "" for a blank id.
+
+    Parameters
+    ----------
+    key
+        Secret of at least 16 bytes; the same key gives the same tokens (HMAC-SHA-256, RFC 2104).
+    """
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__()
+        self._key = key
+        self._older: dict[str, str] = {}
+
+    def __missing__(self, card_id: str) -> str:
+        token = self._older.get(card_id)
+        if token is None:
+            card = canonical_card(card_id).encode("utf-8", "surrogatepass")
+            token = "tok_" + hmac.digest(self._key, card, "sha256").hex()[:32] if card else ""
+        if len(self) >= _REMEMBERED:
+            self._older = dict(self)
+            self.clear()
+        self[card_id] = token
+        return token
+
+    def of(self, card_id: str) -> str:
+        """Token of one card: ``tok_`` and 32 hexadecimal digits."""
+        return self[card_id]
