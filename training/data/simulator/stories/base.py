@@ -44,7 +44,7 @@ class Scene:
 
     def some_day(self) -> float:
         """A moment of the history in days, late enough for most cards to have a past."""
-        return float(self.rng.uniform(min(4.0, 0.2 * self.days), self.days - 0.5))
+        return float(self.rng.uniform(min(2.0, 0.2 * self.days), self.days))
 
     def at_hour(self, day: float, card: int, hour: float) -> int:
         """Milliseconds of a local hour of the card's home on a day."""

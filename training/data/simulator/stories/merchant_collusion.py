@@ -16,7 +16,7 @@ def plant(scene: Scene) -> list[Rows]:
     day, cases = scene.some_day(), []
     for card in rng.permutation(visitors)[: rng.integers(2, 8)].tolist():
         number = int(rng.integers(2, 6))
-        when = min(day + rng.uniform(0, 12), scene.days - 0.6)
+        when = day + rng.uniform(0, 12)
         hour = rng.choice([rng.uniform(21, 24), rng.uniform(0, 7), rng.uniform(8, 21)], p=[0.35, 0.35, 0.3])
         amounts = scene.usual(card) * severity * np.exp(rng.normal(1.1, 0.45, number))
         cases.append(

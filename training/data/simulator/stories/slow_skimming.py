@@ -12,7 +12,7 @@ _LIMITS = (30.0, 50.0, 100.0, 150.0)
 def plant(scene: Scene) -> list[Rows]:
     """Five to fourteen payments a quarter of a day to two days apart, each a little under the same limit."""
     rng, severity = scene.rng, scene.bank.fraud.severity["slow_skimming"]
-    day = min(scene.some_day(), scene.days * 0.9)
+    day = scene.some_day()
     card = scene.victim(day)
     number = int(rng.integers(5, 15))
     limit = min((abs(np.log(limit / (1.6 * scene.usual(card)))), limit) for limit in _LIMITS)[1]

@@ -17,17 +17,16 @@ def plant(scene: Scene) -> list[Rows]:
     if scene.people.merchants.online[merchant]:
         return []
     visits = order[first[merchant] : first[merchant + 1]]
-    begin = rng.uniform(0, 0.7 * scene.days) * DAY_MS
-    during = (honest["time"][visits] >= begin) & (honest["time"][visits] < begin + 10 * DAY_MS)
+    sold = scene.some_day()
+    last = sold - rng.uniform(0, min(25, 0.8 * sold))
+    during = (honest["time"][visits] >= (last - 10) * DAY_MS) & (honest["time"][visits] < last * DAY_MS)
     copied = np.unique(honest["card"][visits[during]])
     chosen = rng.permutation(copied)[: rng.integers(2, 9)]
-    sold = begin / DAY_MS + 10
-    return [_use(scene, int(card), float(sold)) for card in chosen]
+    return [_use(scene, int(card), sold + rng.uniform(0, 6)) for card in chosen]
 
 
-def _use(scene: Scene, card: int, sold: float) -> Rows:
+def _use(scene: Scene, card: int, day: float) -> Rows:
     rng, severity = scene.rng, scene.bank.fraud.severity["terminal_compromise"]
-    day = min(sold + rng.uniform(0, 25), scene.days - rng.uniform(0.3, 1.5))
     number = int(rng.integers(2, 6))
     city = scene.other_city(card, abroad=0.6)
     cash = rng.random(number) < 0.5

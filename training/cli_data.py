@@ -1,0 +1,197 @@
+"""`fraudstream simulate` and `fraudstream replay`: transactions that we made, and transactions that we did not."""
+
+import datetime as dt
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stream.cliutil import emit_json
+from stream.errors import SettingError
+
+
+class Part(str, Enum):
+    """Which part of the history is sent."""
+
+    ALL = "all"
+    WARMUP = "warmup"
+    LIVE = "live"
+
+
+def simulate(
+    bootstrap: Annotated[str, typer.Option(help="Kafka to send to, host:port.")] = "",
+    topic: Annotated[str, typer.Option(help="Topic of the transactions; it must exist.")] = "fraud.transactions",
+    feedback_topic: Annotated[str, typer.Option(help="Topic of the labels, sent as they arrive; none if empty.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write Parquet files into this folder instead of Kafka.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Also write the truth of what was sent (.jsonl, .csv, .parquet).")
+    ] = None,
+    cards: Annotated[int, typer.Option(help="Cards of the bank.", min=10)] = 3_000,
+    days: Annotated[int, typer.Option(help="Days of history.", min=1, max=3_650)] = 30,
+    start: Annotated[
+        str, typer.Option(help="First day, ISO 8601; default: so that it ends at the last midnight UTC.")
+    ] = "",
+    bank: Annotated[int, typer.Option(help="Bank seed: another one redraws every parameter.", min=0)] = 1,
+    seed: Annotated[int, typer.Option(help="Stream seed of that bank.", min=0)] = 1,
+    prevalence_bp: Annotated[float, typer.Option(help="Fraudulent transactions in basis points.", min=0)] = 80.0,
+    story: Annotated[list[str] | None, typer.Option(help="Play only this story; repeat for more.")] = None,
+    rate: Annotated[float, typer.Option(help="Transactions a second; 0: flat out, or by --speed.", min=0)] = 0.0,
+    speed: Annotated[float, typer.Option(help="Compress event time by this factor; 0: do not follow it.", min=0)] = 0.0,
+    part: Annotated[Part, typer.Option(help="Send what arrives before --warmup-days, after, or all.")] = Part.ALL,
+    warmup_days: Annotated[float, typer.Option(help="Length of the warm-up part.", min=0)] = 0.0,
+    late_share: Annotated[float, typer.Option(help="Share of messages that come late.", min=0, max=1)] = 0.0003,
+    repeat_share: Annotated[float, typer.Option(help="Share of messages sent twice, same id.", min=0, max=1)] = 0.0003,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Simulate a bank's card transactions, with seven kinds of fraud and honest look-alikes, into Kafka or files.
+
+    The same seeds always give the same transactions, so that a history can be sent in two parts: the warm-up flat
+    out, then the rest in compressed time. SIGINT and SIGTERM end it cleanly: what was sent is durable.
+
+    Example: fraudstream simulate --bootstrap 127.0.0.1:9092 --cards 3000 --days 45 --part live --warmup-days 31 --speed 20000
+    """
+    if bool(bootstrap) == (out is not None):
+        raise SettingError("simulate needs a place to write to: give either --bootstrap HOST:PORT or --out FOLDER.")
+    if rate and speed:
+        raise SettingError(
+            "--rate and --speed exclude each other: one sets the pace by number, the other by event time."
+        )
+    if part is not Part.ALL and not 0 < warmup_days < days:
+        raise SettingError(f"--part {part.value} needs --warmup-days between 0 and --days {days}.")
+    from training.data.simulator import generate
+
+    begin = _start(start, days)
+    if not json:
+        sys.stderr.write(f"simulating bank {bank}, seed {seed}: {cards:,} cards, {days} days from {begin:%Y-%m-%d}\n")
+    history = generate(
+        bank_seed=bank,
+        seed=seed,
+        cards=cards,
+        days=days,
+        start=begin,
+        prevalence_bp=prevalence_bp,
+        stories=story or None,
+    )
+    if out is not None:
+        summary = _write(history, out)
+    else:
+        from training.data.simulate import Target
+        from training.data.simulator.delivery import deliver
+
+        delivery = deliver(
+            history,
+            int(begin.timestamp() * 1000),
+            part=part.value,
+            warmup_days=warmup_days,
+            late=late_share,
+            repeated=repeat_share,
+        )
+        target = Target(bootstrap, topic, feedback_topic or None, rate, speed)
+        summary = _send(history, delivery, target, truth, quiet=json)
+    summary |= {"bank": bank, "seed": seed, "part": part.value}
+    _print(summary, json)
+
+
+def _start(text: str, days: int) -> dt.datetime:
+    if not text:
+        midnight = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight - dt.timedelta(days=days)
+    try:
+        start = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingError(f"--start {text!r} is not a date: write it as 2026-01-31 or 2026-01-31T00:00:00Z.") from None
+    start = start if start.tzinfo else start.replace(tzinfo=dt.UTC)
+    if start + dt.timedelta(days=days) > dt.datetime.now(dt.UTC):
+        raise SettingError(f"--start {text} and --days {days} end in the future: begin earlier or simulate fewer days.")
+    return start
+
+
+def _write(history: Any, out: Path) -> dict[str, Any]:
+    import numpy as np
+
+    from training.data.simulate import describe
+
+    history.write(out)
+    return describe(history, np.arange(len(history))) | {"labels": len(history.decisions["row"]), "directory": str(out)}
+
+
+def _send(history: Any, delivery: Any, target: Any, truth: Path | None, *, quiet: bool) -> dict[str, Any]:
+    from training.data.pace import Progress, stop_signal
+    from training.data.simulate import describe, send, write_truth
+
+    if truth is not None and truth.suffix not in (".jsonl", ".json", ".csv", ".parquet"):
+        raise SettingError(f"--truth {truth} ends in {truth.suffix!r}: name a .jsonl, .csv or .parquet file.")
+    with stop_signal() as stop:
+        progress = Progress(len(delivery.row), quiet)
+        labels = send(history, delivery, target, stop, progress)
+        seconds, rate = progress.seconds, progress.rate
+        sent = delivery.row[: progress.sent]
+        if truth is not None:
+            write_truth(history, sent, truth)
+    return describe(history, sent) | {
+        "labels": labels,
+        "repeated": len(sent) - len(set(sent.tolist())),
+        "seconds": round(seconds, 3),
+        "rate": round(rate, 1),
+        "stopped": bool(stop.is_set()),
+    }
+
+
+def _print(summary: dict[str, Any], json: bool) -> None:
+    if json:
+        emit_json(summary)
+        return
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {number:,}" for key, number in value.items())
+        elif isinstance(value, int | float) and not isinstance(value, bool) and name not in ("bank", "seed"):
+            value = f"{value:,}"
+        typer.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet file.")],
+    mapping: Annotated[Path, typer.Option(help="TOML file that says which column is which field.")],
+    bootstrap: Annotated[str, typer.Option(help="Kafka to send to, host:port.")],
+    topic: Annotated[str, typer.Option(help="Topic of the transactions; it must exist.")] = "fraud.transactions",
+    speed: Annotated[float, typer.Option(help="Compress event time by this factor; 0: flat out.", min=0)] = 0.0,
+    limit: Annotated[int, typer.Option(help="Read only the first rows of the file; 0: all.", min=0)] = 0,
+    report: Annotated[bool, typer.Option("--report", help="Wait for the worker, then judge its alerts.")] = False,
+    send: Annotated[bool, typer.Option("--send/--no-send", help="--no-send: only report on what was replayed.")] = True,
+    group: Annotated[str, typer.Option(help="Consumer group of the worker, for --report.")] = "fraudstream",
+    alerts_topic: Annotated[str, typer.Option(help="Topic of the alerts, for --report.")] = "fraud.alerts",
+    patience: Annotated[float, typer.Option(help="Seconds without progress of the worker, for --report.")] = 60.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Send a file of transactions that somebody else wrote into the topic, keeping its event times.
+
+    With --report it waits until the worker has read everything, then prints precision and recall of its alerts
+    against the file's own labels, by scenario, by transaction and by case (a card on one day).
+
+    Example: fraudstream replay transactions.parquet --mapping docs/examples/fdh.toml --bootstrap 127.0.0.1:9092 --report
+    """
+    from training.data.mapping import load_mapping
+    from training.data.pace import Progress, stop_signal
+    from training.data.replay import Replay
+
+    plan = Replay(file, load_mapping(mapping), limit=limit)
+    summary: dict[str, Any] = {}
+    with stop_signal() as stop:
+        if send:
+            progress = Progress(0, json)
+            summary = plan.send(bootstrap, topic, speed, stop, progress)
+        if report and not stop.is_set():
+            from training.data.report import judge, wait_for_group
+
+            wait_for_group(bootstrap, topic, group, patience, stop, quiet=json)
+            summary["report"] = judge(bootstrap, alerts_topic, plan.labelled())
+    if json:
+        emit_json(summary)
+        return
+    _print({name: value for name, value in summary.items() if name != "report"}, json=False)
+    if "report" in summary:
+        from training.data.report import render
+
+        typer.echo(render(summary["report"]))
