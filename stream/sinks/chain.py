@@ -1,0 +1,201 @@
+"""The chain of alerts: each names its predecessor's hash, so that a gap, a change or a second writer shows.
+
+The hash of an alert is the SHA-256 of its canonical JSON without ``hash``: keys sorted at every level, no blanks,
+ASCII, numbers as Python writes them; in Python ``json.dumps(body, sort_keys=True, separators=(",", ":"))``. A message
+is that text with ``hash`` added as its last member, so cutting it off gives the hashed bytes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from stream.errors import FraudstreamError
+from stream.events import Alert
+
+
+class ChainError(FraudstreamError):
+    """A message of the alerts topic that is no sealed alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """Where a partition's chain ends.
+
+    Parameters
+    ----------
+    epoch
+        Of the writer; it grows by one at every take-over.
+    sequence, hash
+        Of the last alert; 0 and "" before the first.
+    decided_until
+        Highest source offset that has an alert; -1 before the first.
+    """
+
+    epoch: int = 0
+    sequence: int = 0
+    hash: str = ""
+    decided_until: int = -1
+
+
+def canonical(body: Mapping[str, Any]) -> bytes:
+    """The bytes that are hashed.
+
+    Raises
+    ------
+    ValueError
+        A number is not finite.
+    """
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def seal(alert: Alert, tip: Tip) -> tuple[bytes, Tip]:
+    """Append an alert to a chain.
+
+    Returns
+    -------
+    bytes, Tip
+        The message to publish and the chain's new end.
+    """
+    body: dict[str, Any] = msgspec.to_builtins(alert)
+    body |= {"epoch": tip.epoch, "sequence": tip.sequence + 1, "previous_hash": tip.hash}
+    del body["hash"]
+    text = canonical(body)
+    digest = hashlib.sha256(text).hexdigest()
+    message = b'%b,"hash":"%b"}' % (text[:-1], digest.encode())
+    return message, Tip(tip.epoch, tip.sequence + 1, digest, max(tip.decided_until, alert.source.offset))
+
+
+def read(message: bytes) -> dict[str, Any]:
+    """Parse one message of the alerts topic.
+
+    Raises
+    ------
+    ChainError
+        It is no JSON object with the fields of the chain.
+    """
+    try:
+        alert = json.loads(message)
+        tip_of(alert)
+        str(alert["alert_id"] + alert["previous_hash"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ChainError("the message is no sealed alert") from None
+    return dict(alert)
+
+
+def tip_of(last_alert: Mapping[str, Any]) -> Tip:
+    """The tip that an alert leaves behind, from its parsed JSON."""
+    return Tip(
+        epoch=int(last_alert["epoch"]),
+        sequence=int(last_alert["sequence"]),
+        hash=str(last_alert["hash"]),
+        decided_until=int(last_alert["source"]["offset"]),
+    )
+
+
+def hash_of(alert: Mapping[str, Any]) -> str:
+    """Recompute the hash of a parsed alert."""
+    return hashlib.sha256(canonical({key: value for key, value in alert.items() if key != "hash"})).hexdigest()
+
+
+@dataclass(slots=True)
+class ChainReport:
+    """What `verify` found.
+
+    Parameters
+    ----------
+    alerts
+        Messages read.
+    breaks
+        Messages that do not follow their predecessor, were changed, or are no alerts.
+    forks
+        Messages that follow an alert which already had a successor, or of which two writers of one epoch exist.
+    superseded
+        Messages of an older epoch behind a newer one: a fenced writer's surplus, which readers ignore.
+    repeats
+        Alert ids that stand in the log again.
+    first_problem
+        The first break, fork or repeat, by partition and offset; "" when there is none.
+    """
+
+    alerts: int = 0
+    breaks: int = 0
+    forks: int = 0
+    superseded: int = 0
+    repeats: int = 0
+    first_problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """One chain per partition, each alert once; superseded messages are allowed."""
+        return not (self.breaks or self.forks or self.repeats)
+
+
+class Verifier:
+    """Follows the chains of all partitions of an alerts topic, message by message, each partition in its order.
+
+    The first message of a partition anchors it, so that a range can be verified; from the log's beginning it must be
+    number 1.
+    """
+
+    def __init__(self) -> None:
+        self.report = ChainReport()
+        self._tips: dict[int, Tip] = {}
+        self._followed: dict[int, set[str]] = {}
+        self._ids: set[str] = set()
+
+    def add(self, partition: int, offset: int, message: bytes) -> None:
+        """Judge the next message of a partition."""
+        report = self.report
+        report.alerts += 1
+        where = f"partition {partition} offset {offset}"
+        try:
+            alert = read(message)
+            genuine = hash_of(alert) == alert["hash"]
+        except (ChainError, ValueError):
+            self._problem("breaks", f"{where}: the message is no sealed alert")
+            return
+        if not genuine:
+            self._problem("breaks", f"{where}: the alert was changed after it was sealed")
+        tip, found = self._tips.get(partition), tip_of(alert)
+        if tip is not None and found.epoch < tip.epoch:
+            report.superseded += 1
+            return
+        self._follow(where, partition, alert, tip, found)
+        if alert["alert_id"] in self._ids:
+            self._problem("repeats", f"{where}: alert {alert['alert_id']} stands in the log before")
+        self._ids.add(alert["alert_id"])
+        self._tips[partition] = found
+
+    def _follow(self, where: str, partition: int, alert: Mapping[str, Any], tip: Tip | None, found: Tip) -> None:
+        followed = self._followed.setdefault(partition, set())
+        previous = alert["previous_hash"]
+        if tip is None:
+            if (found.sequence == 1) != (previous == ""):
+                self._problem("breaks", f"{where}: number {found.sequence} has the wrong predecessor")
+        elif previous != tip.hash:
+            if previous in followed:
+                self._problem("forks", f"{where}: a second alert follows number {found.sequence - 1}")
+            else:
+                self._problem("breaks", f"{where}: number {found.sequence} does not follow number {tip.sequence}")
+        elif found.sequence != tip.sequence + 1:
+            self._problem("breaks", f"{where}: number {found.sequence} comes after number {tip.sequence}")
+        followed.add(previous)
+
+    def _problem(self, kind: str, text: str) -> None:
+        setattr(self.report, kind, getattr(self.report, kind) + 1)
+        if not self.report.first_problem:
+            self.report.first_problem = text
+
+
+def verify(messages: Iterable[tuple[int, int, bytes]]) -> ChainReport:
+    """Verify ``(partition, offset, message)`` triples, each partition's in the order of its log."""
+    verifier = Verifier()
+    for partition, offset, message in messages:
+        verifier.add(partition, offset, message)
+    return verifier.report
