@@ -1,0 +1,123 @@
+"""The worker: checks, parts and the event loop around them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from stream.errors import FraudstreamError, SettingError
+from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from stream.app.checks import Topics
+    from stream.monitor.metrics import Metrics
+    from stream.scoring.panel import Panel
+
+log = logging.getLogger("fraudstream")
+
+
+def run_worker(settings: Settings, *, exit_when_idle: float | None = None) -> int:
+    """Run a worker until it is told to stop.
+
+    Parameters
+    ----------
+    exit_when_idle
+        Stop after so many seconds without lag; None runs until a signal.
+
+    Returns
+    -------
+    int
+        0 after a graceful stop, 4 when transactions in flight could not be committed.
+
+    Raises
+    ------
+    FraudstreamError
+        A setting is wrong, the broker cannot be reached, or something could not be made durable.
+    """
+    from stream.app.checks import check_broker
+    from stream.monitor.health import Health, MonitorServer
+    from stream.monitor.metrics import Metrics
+
+    metrics, health = Metrics(), Health()
+    panel = _load_panel(settings, metrics)
+    server = MonitorServer(settings.monitor.host, settings.monitor.port, health, metrics.text)
+    try:
+        topics = check_broker(settings)
+        server.start()
+        _print_start(settings, panel, topics, server.url)
+        metrics.start([(m.name, m.version, m.sha256) for m in panel.models], panel.device_info)
+        from stream.app.assembly import run
+
+        code = run(settings, panel, topics, metrics, health, server.url, _say, exit_when_idle)
+    except FraudstreamError as error:
+        _end_hard_if_stuck(error.exit_code, f"fraudstream: {error}\n")
+        raise
+    finally:
+        server.stop()
+    _end_hard_if_stuck(code, "")
+    return code
+
+
+def _load_panel(settings: Settings, metrics: Metrics) -> Panel:
+    from stream.panels import load_panel
+
+    def on_degraded(name: str, error: str) -> None:
+        log.error("detector %s was taken out of the panel: %s", name, error)
+        metrics.degraded.inc()
+
+    panel = load_panel(settings, on_degraded)
+    if panel.simulated and not settings.models.acknowledge_simulated:
+        raise SettingError(
+            "the models were trained on simulated data; train them on your own, or accept that with "
+            "models.acknowledge_simulated = true or --acknowledge-simulated"
+        )
+    return panel
+
+
+def _print_start(settings: Settings, panel: Panel, topics: Topics, url: str) -> None:
+    names, kafka = settings.topics, settings.kafka
+    state = {
+        "rebuild": "in memory; rebuilt by replaying the topic from its beginning at every take-over",
+        "empty": "in memory; begins empty: cards look new until they were seen again",
+    }[settings.engine.state]
+    devices = ", ".join(f"{scorer} on {device}" for scorer, device in panel.device_info.items())
+    _say(
+        f"fraudstream worker, group {kafka.group} on {kafka.bootstrap}\n"
+        f"  from    {names.transactions} ({topics.partitions} partitions)\n"
+        f"  to      {names.alerts}, dead letters {names.dead_letters}\n"
+        f"  models  {', '.join(f'{m.name} {m.version}' for m in panel.models)}"
+        f"{' (trained on simulated data)' if panel.simulated else ''}; panel {panel.hash[:12]}\n"
+        f"  device  {devices or settings.models.device}\n"
+        f"  state   {state}\n"
+        f"  metrics {url}/metrics"
+    )
+    if settings.security.token_key is None and settings.security.token_key_file is None:
+        log.warning(
+            "security.token_key is not set: a key of this process is drawn, so card tokens change at every start and "
+            "differ between workers; set security.token_key or security.token_key_file"
+        )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _end_hard_if_stuck(code: int, last_words: str) -> None:
+    """Faust's threads are not daemons: one that waits for a dead broker must not keep the process."""
+    stuck = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon and t.is_alive()]
+    for thread in stuck:
+        thread.join(timeout=1.0)
+    if any(thread.is_alive() for thread in stuck):
+        sys.stderr.write(last_words)
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+__all__ = ["run_worker"]

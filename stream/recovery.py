@@ -1,0 +1,276 @@
+"""Taking over partitions: what the logs say was decided already, and the state up to the committed offset.
+
+State lives in memory. At take-over each partition's arena is rebuilt by replaying its source log from the beginning up
+to the committed offset; the replay changes state only and tells nothing. An arena kept through a rebalance is used
+again only if it stands exactly at the committed offset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from stream.errors import SettingError
+from stream.events import TP
+from stream.features.arena import Arena
+from stream.monitor.metrics import Metrics
+from stream.settings import Settings
+from stream.sinks.chain import Tip
+from stream.tail import Tail, read_tails
+from stream.transport.lease import Group, Lease
+
+log = logging.getLogger("fraudstream.recovery")
+REPLAY_RECORDS = 4096
+
+
+class State(Protocol):
+    """The part of `pipeline.Pipeline` that recovery drives."""
+
+    def open(self, tp: TP, arena: Arena) -> None:
+        """Give a partition its arena."""
+
+    def close(self, tp: TP) -> None:
+        """Forget a partition."""
+
+    def arena(self, tp: TP) -> Arena | None:
+        """The partition's arena, if it is open."""
+
+    def replay(self, tp: TP, records: Sequence[Any]) -> None:
+        """Apply records to the state; tell nothing."""
+
+
+class Exclusive(Protocol):
+    """Runs work that changes state between two batches (`engine.Engine.exclusive`)."""
+
+    def __call__(self, work: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        """Run it."""
+
+
+class TakeOver(Protocol):
+    """What continues the logs (`delivery.Deliverer`)."""
+
+    async def start(self) -> None:
+        """Connect the producer."""
+
+    def take_over(self, partition: int, tip: Tip, told_until: int) -> None:
+        """Continue a partition's logs from their tails."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """The source topic as the start found it."""
+
+    topic_id: str
+    fresh: bool  # the group had no offset at all: it begins at `kafka.start_at`
+
+
+class Recovery:
+    """Brings the partitions of a lease to the point where live records may follow."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        state: State,
+        exclusive: Exclusive,
+        logs: TakeOver,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._state = state
+        self._exclusive = exclusive
+        self._logs = logs
+        self._metrics = metrics
+        self._distrusted = False
+        self._opened: set[int] = set()
+
+    def distrust(self) -> None:
+        """Use no arena again: batches may have touched it that were never acked."""
+        self._distrusted = True
+
+    async def run(self, lease: Lease, group: Group) -> None:
+        """Recover every partition of the lease; each resumes as soon as it is ready. Broker errors are retried.
+
+        Raises
+        ------
+        SettingError
+            The committed offset is no longer in the log.
+        """
+        began = time.monotonic()
+        await self._forget(lease)
+        while not lease.over:
+            try:
+                await self._recover(lease, group)
+                break
+            except KafkaError as error:
+                log.warning("recovery interrupted, trying again: %r", error)
+                await asyncio.sleep(0.5)
+        self._metrics.recovery.set(time.monotonic() - began)
+
+    # -- steps
+
+    async def _forget(self, lease: Lease) -> None:
+        distrusted, self._distrusted = self._distrusted, False
+        for partition in sorted(self._opened):
+            if distrusted or partition not in lease.partitions:
+                await self._exclusive(self._state.close, self._tp(partition))
+                self._opened.discard(partition)
+
+    async def _recover(self, lease: Lease, group: Group) -> None:
+        wanted = sorted(lease.partitions - lease.expected.keys())
+        if not wanted:
+            return
+        await self._logs.start()
+        consumer = self._consumer()
+        await consumer.start()
+        try:
+            offsets = await self._starting_offsets(consumer, lease, group, wanted)
+            tails = await self._tails(consumer, wanted)
+            await self._replay(consumer, lease, group, offsets, tails)
+        finally:
+            await consumer.stop()
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka.bootstrap,
+            client_id="fraudstream-recovery",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=50,
+            fetch_max_bytes=16 << 20,
+            max_partition_fetch_bytes=4 << 20,
+        )
+
+    async def _starting_offsets(
+        self, consumer: AIOKafkaConsumer, lease: Lease, group: Group, wanted: Sequence[int]
+    ) -> dict[int, int]:
+        """Committed offsets, checked against the log; partitions without one begin and are committed at once."""
+        tps = [self._source_tp(partition) for partition in wanted]
+        begins = await consumer.beginning_offsets(tps)
+        ends = await consumer.end_offsets(tps)
+        committed = await group.committed(wanted)
+        offsets: dict[int, int] = {}
+        for tp in tps:
+            begin, end, known = begins[tp], ends[tp], committed.get(tp.partition)
+            if known is None:
+                latest = self._source.fresh and self._settings.kafka.start_at == "latest"
+                known = end if latest else begin
+            elif not begin <= known <= end:
+                raise self._expired(tp.partition, known, begin, end)
+            offsets[tp.partition] = known
+        missing = {partition: offsets[partition] for partition in wanted if partition not in committed}
+        while missing and not lease.over and not await group.commit_lease(lease, missing):
+            await asyncio.sleep(0.2)
+        return offsets
+
+    def _expired(self, partition: int, offset: int, begin: int, end: int) -> SettingError:
+        kafka, topic = self._settings.kafka, self._settings.topics.transactions
+        return SettingError(
+            f"kafka.group {kafka.group!r} stands at offset {offset} of {topic}[{partition}], which the log "
+            f"({begin} to {end}) no longer or not yet holds: records expired or the topic was made anew; "
+            "reset the group's offsets on purpose, or name another kafka.group"
+        )
+
+    async def _tails(self, consumer: AIOKafkaConsumer, wanted: Sequence[int]) -> dict[int, tuple[Tip, int]]:
+        topics = self._settings.topics
+        depth = max(4096, 2 * self._settings.engine.batch_max)
+        alerts = await read_tails(consumer, topics.alerts, wanted, depth)
+        dead = await read_tails(consumer, topics.dead_letters, wanted, 64)
+        tips: dict[int, tuple[Tip, int]] = {}
+        superseded = 0
+        for partition in wanted:
+            tail = Tail(alerts[partition], self._source.topic_id)
+            told = Tail(dead[partition], self._source.topic_id).decided_until()
+            tips[partition] = (tail.tip(), told)
+            superseded += tail.superseded()
+        self._metrics.superseded.set(superseded)
+        return tips
+
+    # -- state
+
+    async def _replay(
+        self,
+        consumer: AIOKafkaConsumer,
+        lease: Lease,
+        group: Group,
+        offsets: dict[int, int],
+        tails: dict[int, tuple[Tip, int]],
+    ) -> None:
+        began = time.monotonic()
+        rebuild: dict[int, int] = {}
+        for partition, offset in offsets.items():
+            arena = self._state.arena(self._tp(partition)) if partition in self._opened else None
+            if arena is None or arena.next_offset != offset:
+                await self._exclusive(self._renew, partition)
+                if self._settings.engine.state == "rebuild":
+                    rebuild[partition] = offset
+        for partition in offsets.keys() - rebuild.keys():
+            await self._begin(lease, group, partition, offsets[partition], tails[partition])
+        records = await self._rebuild(consumer, lease, group, rebuild, tails) if rebuild else 0
+        if not lease.over:
+            took = time.monotonic() - began
+            log.info("recovered %d partitions: %d records replayed in %.2f s", len(offsets), records, took)
+
+    def _renew(self, partition: int) -> None:
+        tp = self._tp(partition)
+        if partition in self._opened:
+            self._state.close(tp)
+        self._state.open(tp, Arena())
+        self._opened.add(partition)
+
+    async def _rebuild(
+        self,
+        consumer: AIOKafkaConsumer,
+        lease: Lease,
+        group: Group,
+        until: dict[int, int],
+        tails: dict[int, tuple[Tip, int]],
+    ) -> int:
+        tps = {partition: self._source_tp(partition) for partition in until}
+        consumer.assign(list(tps.values()))
+        begins = await consumer.beginning_offsets(list(tps.values()))
+        for tp, offset in begins.items():
+            consumer.seek(tp, offset)
+        left = dict(until)
+        count, told_at = 0, time.monotonic()
+        while left and not lease.over:
+            for partition in [p for p in left if await consumer.position(tps[p]) >= left[p]]:
+                consumer.pause(tps[partition])
+                await self._begin(lease, group, partition, left.pop(partition), tails[partition])
+            if not left:
+                break
+            fetched = await consumer.getmany(timeout_ms=200, max_records=REPLAY_RECORDS)
+            for tp, records in fetched.items():
+                limit = left.get(tp.partition, 0)
+                wanted = records if records[-1].offset < limit else [r for r in records if r.offset < limit]
+                if wanted:
+                    await self._exclusive(self._state.replay, self._tp(tp.partition), wanted)
+                    count += len(wanted)
+            if time.monotonic() - told_at > 5.0:
+                told_at = time.monotonic()
+                log.info("rebuilding state: %d records replayed, %d partitions to go", count, len(left))
+        return count
+
+    async def _begin(self, lease: Lease, group: Group, partition: int, offset: int, tail: tuple[Tip, int]) -> None:
+        arena = self._state.arena(self._tp(partition))
+        if arena is not None:
+            arena.next_offset = offset  # the log may end in control records, which no replay sees
+        self._logs.take_over(partition, *tail)
+        await group.resume(lease, partition, offset)
+
+    def _tp(self, partition: int) -> TP:
+        return TP(self._settings.topics.transactions, partition)
+
+    def _source_tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._settings.topics.transactions, partition)

@@ -1,0 +1,120 @@
+"""The end of a partition's log of alerts or dead letters: what was decided before this worker took over."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+
+from stream.sinks.chain import Tip, tip_of
+
+QUIET_POLLS = 50
+
+
+class Tail:
+    """What the last records of one partition say. Records that are not ours are passed over.
+
+    Parameters
+    ----------
+    records
+        The last records, oldest first, as `read_tails` gives them.
+    topic_id
+        Id of the source topic; decisions about another topic of the same name (made anew) do not count.
+    """
+
+    def __init__(self, records: Sequence[Any], topic_id: str) -> None:
+        self._topic_id = topic_id.encode()
+        self._records = [(dict(record.headers), record.value) for record in records]
+
+    def decided_until(self) -> int:
+        """Highest source offset told; -1 when there is none."""
+        return max((_number(h, "source_offset") for h, _ in self._records if h.get("topic_id") == self._topic_id), default=-1)
+
+    def tip(self) -> Tip:
+        """The tip to continue from, under the next epoch: the newest epoch's last alert, whatever a zombie added."""
+        sealed = [(h, value) for h, value in self._records if "sequence" in h and value is not None]
+        if not sealed:
+            return Tip(epoch=1, sequence=0, hash="", decided_until=-1)
+        _, value = max(sealed, key=lambda item: (_number(item[0], "epoch"), _number(item[0], "sequence")))
+        last = tip_of(msgspec.json.decode(value))
+        epoch = max(_number(h, "epoch") for h, _ in sealed) + 1
+        return dataclasses.replace(last, epoch=epoch, decided_until=self.decided_until())
+
+    def superseded(self) -> int:
+        """Alerts written by a worker whose successor had already written."""
+        newest, count = 0, 0
+        for headers, _ in self._records:
+            epoch = _number(headers, "epoch")
+            count += epoch < newest
+            newest = max(newest, epoch)
+        return count
+
+
+def _number(headers: dict[str, bytes], name: str) -> int:
+    value = headers.get(name, b"")
+    return int(value) if value.isdigit() else -1
+
+
+async def read_tails(
+    consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int], depth: int
+) -> dict[int, list[Any]]:
+    """Read the last records of each partition.
+
+    A stretch that holds only control records or was compacted away yields nothing; then a deeper one is read, down to
+    the log's beginning.
+
+    Parameters
+    ----------
+    consumer
+        A started consumer without a group, `read_committed`; its assignment is replaced.
+    depth
+        Offsets to look back at first.
+
+    Returns
+    -------
+    dict
+        For each partition its records, oldest first; an empty list for an empty partition.
+    """
+    tps = {partition: TopicPartition(topic, partition) for partition in partitions}
+    begins = await consumer.beginning_offsets(list(tps.values()))
+    ends = await consumer.end_offsets(list(tps.values()))
+    found: dict[int, list[Any]] = {partition: [] for partition in partitions}
+    wanted = {partition for partition, tp in tps.items() if ends[tp] > begins[tp]}
+    while wanted:
+        starts = {tps[p]: max(begins[tps[p]], ends[tps[p]] - depth) for p in wanted}
+        read = await _read(consumer, starts, ends)
+        for tp, records in read.items():
+            found[tp.partition] = records
+        wanted = {p for p in wanted if not found[p] and starts[tps[p]] > begins[tps[p]]}
+        depth *= 8
+    return found
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+) -> dict[TopicPartition, list[Any]]:
+    consumer.assign(list(starts))
+    for tp, offset in starts.items():
+        consumer.seek(tp, offset)
+    found: dict[TopicPartition, list[Any]] = {tp: [] for tp in starts}
+    left = set(starts)
+    quiet = 0
+    while left:
+        try:
+            fetched = await consumer.getmany(timeout_ms=200)
+        except OffsetOutOfRangeError as error:  # retention moved the beginning meanwhile: a retriable condition here
+            await asyncio.sleep(0.1)
+            raise KafkaTimeoutError(f"the log moved while its tail was read: {error}") from error
+        for tp, records in fetched.items():
+            found[tp] += [record for record in records if record.offset < ends[tp]]
+        left = {tp for tp in left if await consumer.position(tp) < ends[tp]}
+        quiet = 0 if fetched else quiet + 1
+        if left and quiet > QUIET_POLLS:
+            raise KafkaTimeoutError(f"the tail of {sorted(left)} cannot be read")
+    return found
