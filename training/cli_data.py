@@ -2,7 +2,7 @@
 
 import datetime as dt
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ from stream.cliutil import emit_json
 from stream.errors import SettingError
 
 
-class Part(str, Enum):
+class Part(StrEnum):
     """Which part of the history is sent."""
 
     ALL = "all"
@@ -21,6 +21,7 @@ class Part(str, Enum):
 
 
 def simulate(
+    *,
     bootstrap: Annotated[str, typer.Option(help="Kafka to send to, host:port.")] = "",
     topic: Annotated[str, typer.Option(help="Topic of the transactions; it must exist.")] = "fraud.transactions",
     feedback_topic: Annotated[str, typer.Option(help="Topic of the labels, sent as they arrive; none if empty.")] = "",
@@ -50,7 +51,7 @@ def simulate(
     The same seeds always give the same transactions, so that a history can be sent in two parts: the warm-up flat
     out, then the rest in compressed time. SIGINT and SIGTERM end it cleanly: what was sent is durable.
 
-    Example: fraudstream simulate --bootstrap 127.0.0.1:9092 --cards 3000 --days 45 --part live --warmup-days 31 --speed 20000
+    Example: fraudstream simulate --bootstrap 127.0.0.1:9092 --cards 3000 --days 45 --speed 20000
     """
     if bool(bootstrap) == (out is not None):
         raise SettingError("simulate needs a place to write to: give either --bootstrap HOST:PORT or --out FOLDER.")
@@ -144,15 +145,19 @@ def _print(summary: dict[str, Any], json: bool) -> None:
         emit_json(summary)
         return
     for name, value in summary.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {number:,}" for key, number in value.items())
-        elif isinstance(value, int | float) and not isinstance(value, bool) and name not in ("bank", "seed"):
-            value = f"{value:,}"
-        typer.echo(f"{name.replace('_', ' ')}: {value}")
+        typer.echo(f"{name.replace('_', ' ')}: {_shown(name, value)}")
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number:,}" for key, number in value.items()) or "none"
+    counts = isinstance(value, int | float) and not isinstance(value, bool) and name not in ("bank", "seed")
+    return f"{value:,}" if counts else str(value)
 
 
 def replay(
     file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet file.")],
+    *,
     mapping: Annotated[Path, typer.Option(help="TOML file that says which column is which field.")],
     bootstrap: Annotated[str, typer.Option(help="Kafka to send to, host:port.")],
     topic: Annotated[str, typer.Option(help="Topic of the transactions; it must exist.")] = "fraud.transactions",
@@ -170,13 +175,15 @@ def replay(
     With --report it waits until the worker has read everything, then prints precision and recall of its alerts
     against the file's own labels, by scenario, by transaction and by case (a card on one day).
 
-    Example: fraudstream replay transactions.parquet --mapping docs/examples/fdh.toml --bootstrap 127.0.0.1:9092 --report
+    Example: fraudstream replay FILE.parquet --mapping docs/examples/fdh.toml --bootstrap 127.0.0.1:9092 --report
     """
     from training.data.mapping import load_mapping
     from training.data.pace import Progress, stop_signal
     from training.data.replay import Replay
 
     plan = Replay(file, load_mapping(mapping), limit=limit)
+    if report and not plan.has_labels:
+        raise SettingError(f'--report needs the file\'s own labels: add [labels] with truth = "COLUMN" to {mapping}.')
     summary: dict[str, Any] = {}
     with stop_signal() as stop:
         if send:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 Array = NDArray[np.int64] | NDArray[np.float64]
@@ -31,18 +30,23 @@ def stop_signal() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def due_chunks(due: Array | None, total: int, stop: threading.Event) -> Iterator[tuple[int, int]]:
+def due_chunks(
+    due: Array | None, total: int, stop: threading.Event, *, begin: float | None = None
+) -> Iterator[tuple[int, int]]:
     """Ranges [low, high) of messages whose time has come, at most `CHUNK` each.
 
     Parameters
     ----------
     due : numpy.ndarray, shape (total,), or None
-        Seconds after the first call at which each message is due, ascending; None: all at once.
+        Seconds after `begin` at which each message is due, ascending; None: all at once.
     total : int
+        Number of messages.
     stop : threading.Event
         Ends the iteration when set.
+    begin : float, optional
+        `time.monotonic()` from which `due` counts; now by default.
     """
-    begin, low = time.monotonic(), 0
+    begin, low = time.monotonic() if begin is None else begin, 0
     while low < total and not stop.is_set():
         ready = total if due is None else int(np.searchsorted(due, time.monotonic() - begin, side="right"))
         if ready <= low:

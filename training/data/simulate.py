@@ -38,11 +38,15 @@ def send(history: History, delivery: Delivery, target: Target, stop: threading.E
     Parameters
     ----------
     history : History
+        What is sent.
     delivery : Delivery
+        In which order.
     target : Target
+        Where to, and how fast.
     stop : threading.Event
         Ends early when set; what was sent until then is durable.
     progress : Progress
+        Counts and speaks.
 
     Returns
     -------

@@ -16,9 +16,11 @@ def day_factors(bank: Bank, start: dt.datetime, days: int) -> tuple[Array, Array
     Parameters
     ----------
     bank : Bank
+        Whose parameters are used.
     start : datetime.datetime
         First day, UTC.
     days : int
+        Length of the history.
 
     Returns
     -------

@@ -44,11 +44,13 @@ def deliver(
     Parameters
     ----------
     history : History
+        What is delivered.
     start_ms : int
         Start of the history, ms since the epoch.
     part : {"all", "warmup", "live"}
         What arrives before `warmup_days` after the start, or from then on; together they are all of it.
     warmup_days : float
+        Days after the start at which the warm-up ends.
     late : float
         Share of messages that come minutes to days late.
     repeated : float

@@ -48,7 +48,9 @@ class Encoder:
         for name, values in feed.numbers.items():
             chosen = values[index]
             gone = np.isnan(chosen)
-            columns[name] = np.where(gone, None, chosen).tolist() if gone.any() else chosen.tolist()
+            boxed = chosen.astype(object)
+            boxed[gone] = None
+            columns[name] = boxed.tolist()
         return list(map(self._encode, map(_Message, *(columns[name] for name in FIELDS))))
 
     def feedback(self, index: Array) -> tuple[list[bytes], list[bytes]]:

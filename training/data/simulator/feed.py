@@ -48,12 +48,15 @@ def render(bank: Bank, people: Population, rows: Rows, start_ms: int, rng: np.ra
     Parameters
     ----------
     bank : Bank
+        Whose parameters are used.
     people : Population
+        Whom the indices of the rows name.
     rows : Rows
         Finished rows, times in ms since the start of the history.
     start_ms : int
         Start of the history, ms since the epoch.
     rng : numpy.random.Generator
+        Source of chance.
     """
     merchants, merchant = people.merchants, rows["merchant"]
     country = merchants.country[merchant].astype(np.int32)

@@ -15,10 +15,33 @@ from training.data.simulator.rows import Array
 from training.data.simulator.stories import STORIES
 
 FIELDS = (
-    "transaction_id event_time card_id customer_id merchant_id terminal_id type amount currency amount_base "
-    "response_code mcc bin country channel entry_mode three_ds cvv_result avs_result device_id ip ip_country "
-    "latitude longitude card_opened_at account_opened_at"
-).split()
+    "transaction_id",
+    "event_time",
+    "card_id",
+    "customer_id",
+    "merchant_id",
+    "terminal_id",
+    "type",
+    "amount",
+    "currency",
+    "amount_base",
+    "response_code",
+    "mcc",
+    "bin",
+    "country",
+    "channel",
+    "entry_mode",
+    "three_ds",
+    "cvv_result",
+    "avs_result",
+    "device_id",
+    "ip",
+    "ip_country",
+    "latitude",
+    "longitude",
+    "card_opened_at",
+    "account_opened_at",
+)
 _TIME = pa.timestamp("ms", tz="UTC")
 
 

@@ -26,10 +26,13 @@ def decide(bank: Bank, rows: Rows, reported: Array, rng: np.random.Generator) ->
     Parameters
     ----------
     bank : Bank
+        Whose parameters are used.
     rows : Rows
         Sorted by time.
     reported : numpy.ndarray of bool, shape (n,)
+        Which rows are ever reported (see `report`).
     rng : numpy.random.Generator
+        Source of chance.
 
     Returns
     -------

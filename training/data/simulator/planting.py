@@ -18,6 +18,7 @@ def plant(scene: Scene, prevalence_bp: float, stories: Collection[str] | None) -
     Parameters
     ----------
     scene : Scene
+        The honest history in which they are planted.
     prevalence_bp : float
         Fraudulent per 10,000 of all transactions.
     stories : collection of str, optional
@@ -32,7 +33,7 @@ def plant(scene: Scene, prevalence_bp: float, stories: Collection[str] | None) -
     if not 0 <= prevalence_bp < 5000:
         raise SettingError(f"--prevalence-bp is {prevalence_bp}: give basis points from 0 up to 5000, for example 80.")
     share = prevalence_bp / 10_000
-    wanted = int(round(size(scene.honest) * share / (1 - share)))
+    wanted = round(size(scene.honest) * share / (1 - share))
     mix = np.array([scene.bank.fraud.mix[story.name] for story in chosen])
     quotas = np.floor(np.cumsum(mix / mix.sum()) * wanted + 0.5).astype(int)
     blocks, case = [make(0)], 0

@@ -104,16 +104,18 @@ def populate(bank: Bank, cards: int, days: int, rng: np.random.Generator) -> Pop
     Parameters
     ----------
     bank : Bank
+        Whose parameters are used.
     cards : int
         Number of cards, at least 10.
     days : int
         Length of the history; a few cards are opened during it.
     rng : numpy.random.Generator
+        Source of chance.
     """
     country = np.repeat(np.arange(len(COUNTRIES)), CITIES_PER_COUNTRY)
     latitude = np.array([c.latitude for c in COUNTRIES])[country] + rng.normal(0, 1.6, len(country))
     longitude = np.array([c.longitude for c in COUNTRIES])[country] + rng.normal(0, 1.6, len(country))
-    merchants = _draw_merchants(bank, cards, country, latitude, longitude, rng)
+    merchants = _draw_merchants(bank, cards, (country, latitude, longitude), rng)
     return Population(
         cards=_draw_cards(bank, cards, days, merchants, rng),
         merchants=merchants,
@@ -125,8 +127,9 @@ def populate(bank: Bank, cards: int, days: int, rng: np.random.Generator) -> Pop
 
 
 def _draw_merchants(
-    bank: Bank, cards: int, city_country: Array, latitude: Array, longitude: Array, rng: np.random.Generator
+    bank: Bank, cards: int, cities_at: tuple[Array, Array, Array], rng: np.random.Generator
 ) -> Merchants:
+    city_country, latitude, longitude = cities_at
     cities = len(city_country)
     weight = np.full(len(COUNTRIES), 0.012)
     weight[list(bank.homes)] += 0.8 * np.array(bank.home_shares)
@@ -202,6 +205,7 @@ def luhn_numbers(bins: Array, rng: np.random.Generator) -> list[str]:
     bins : numpy.ndarray, shape (n,)
         Leading six digits.
     rng : numpy.random.Generator
+        Source of chance.
     """
     # A stride coprime to 10**9 walks through distinct middles without drawing and checking.
     middle = (rng.integers(0, 10**9) + np.arange(len(bins), dtype=np.int64) * 618_033_989) % 10**9

@@ -122,7 +122,9 @@ def attempts(scene: Scene, card: int, amounts: Array, gaps: Array, begin: int, *
     Parameters
     ----------
     scene : Scene
+        Where the story is played.
     card : int
+        The victim.
     amounts : numpy.ndarray, shape (n,)
         Euro, what the fraudster would like to take.
     gaps : numpy.ndarray, shape (n,)
