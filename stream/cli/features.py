@@ -75,7 +75,7 @@ def page() -> str:
         f"Written by `fraudstream features --markdown`; version {FEATURES_VERSION}, {len(rows)} features, "
         f"{PROGRAM.row.itemsize} bytes of state a card.",
         "",
-        "Every value is computed before the transaction updates the row of its card. A missing one is NaN. On scale `log1p`",
+        "Every value is computed before the transaction updates its card. A missing one is NaN. On scale `log1p`",
         "the models see ln(1 + value), on scale `log` ln(value); reasons show the value itself.",
     ]
     family = ""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.features.kernel import LOG_QUANTUM, UNIT, Event, kernel, log_quantum, log_ratio
+from stream.features.kernel import LOG_QUANTUM, UNIT, Event, kernel, log_amount, log_count, log_quantum, log_ratio
 from stream.features.registry import Family, Feature
 
 MEMORY = 512  # at this many transactions the habit is halved, so that it follows the card's life
@@ -58,7 +58,7 @@ def update(state: Any, event: Event) -> None:
 
 @kernel
 def _log(state: Any, event: Event, view: View) -> float:
-    return math.log1p(event.amount / UNIT)
+    return log_amount(event.amount)
 
 
 @kernel
@@ -106,12 +106,12 @@ def _is_small(state: Any, event: Event, view: View) -> float:
 
 @kernel
 def _history(state: Any, event: Event, view: View) -> float:
-    return math.log1p(state.n)
+    return log_count(state.n)
 
 
 @kernel
 def _usual_log(state: Any) -> float:
-    return math.log1p(state.total / state.n / UNIT) if state.n > 0 else np.nan
+    return log_amount(state.total / state.n) if state.n > 0 else np.nan
 
 
 FEATURES = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import operator
 import os
 import sys
 import tempfile
@@ -24,6 +25,7 @@ import numpy as np
 from stream.events import Columns, Flag
 from stream.features import guard, sequence
 from stream.features.kernel import COLUMN_OF, Event, clip
+from stream.features.prefetch import LINE, prefetch
 from stream.features.registry import Family, Feature, Kernel, features_hash
 
 # Columns that the loop reads, in the order of its arguments.
@@ -51,6 +53,7 @@ _DTYPES = {
     "account_age_days": "float32",
     "flags": "uint8",
 }
+_ARRAYS = operator.attrgetter(*_DTYPES)
 
 
 class Program:
@@ -67,7 +70,7 @@ class Program:
         self.features: tuple[Feature, ...] = tuple(f for family in families for f in family.features)
         self.hash = features_hash((guard.FAMILY, *families, sequence.FAMILY), sequence.CHANNELS)
         owners = [guard.FAMILY, *families, sequence.FAMILY]
-        self.row = np.dtype([(o.name, o.dtype) for o in owners if o.dtype is not None], align=True)
+        self.row = _row([(o.name, o.dtype) for o in owners if o.dtype is not None])
         self.steps = np.array([c.step for c in sequence.CHANNELS[1:]], np.float32)
         self._module: ModuleType | None = None
 
@@ -79,8 +82,7 @@ class Program:
         ValueError
             A slot is not a row of the arena.
         """
-        arrays = [getattr(columns, name) for name in _DTYPES]
-        bad = self._loop(state, clock, horizon_ms, self.steps, *out, *arrays)
+        bad = self._loop(state, clock, horizon_ms, self.steps, *out, *_ARRAYS(columns))
         if bad >= 0:
             raise ValueError(f"transaction {bad} of the batch has no row in this arena: fill columns.slot first")
 
@@ -115,6 +117,16 @@ class Program:
         return module
 
 
+def _row(fields: list[tuple[str, np.dtype[Any]]]) -> np.dtype[Any]:
+    """Row layout of the families side by side, filled up to whole cache lines."""
+    size = np.dtype(fields, align=True).itemsize
+    return (
+        np.dtype([*fields, ("spare", np.uint8, -size % LINE)], align=True)
+        if size % LINE
+        else np.dtype(fields, align=True)
+    )
+
+
 def _signature(row: np.dtype[Any]) -> Any:
     columns = [getattr(numba, dtype)[::1] for dtype in _DTYPES.values()]
     return numba.int64(
@@ -132,7 +144,12 @@ def _signature(row: np.dtype[Any]) -> Any:
 def _source(program: Program) -> tuple[str, dict[str, Any]]:
     """Python text of the loop, and the kernels that its names stand for."""
     names: dict[str, Any] = {"np": np, "Event": Event, "clip": clip, "check": guard.check, "remember": guard.remember}
-    names |= {"history": sequence.history, "quantise": sequence.quantise, "advance": sequence.advance}
+    names |= {
+        "history": sequence.history,
+        "quantise": sequence.quantise,
+        "advance": sequence.advance,
+        "prefetch": prefetch,
+    }
     write, update, usual = [], [], []
     column = 0
     for family in program.families:
@@ -193,6 +210,8 @@ def loop(rows, clock, horizon, quanta, x, s, update_only, {", ".join(_DTYPES)}):
             return i
     now = np.empty({sequence.STORED}, np.int8)
     for i in range(len(slot)):
+        if i + 1 < len(slot):
+            prefetch(rows, slot[i + 1])
         j = 0 if update_only else i
         row = rows[slot[i]]
         event = Event({", ".join(fields)})

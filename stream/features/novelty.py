@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.features.kernel import MINUTE, Event, fold16, fold32, kernel, wide
+from stream.features.kernel import MINUTE, Event, fold16, fold32, kernel, log_count, wide
 from stream.features.registry import Family, Feature
 
 MERCHANTS, TERMINALS, DEVICES, COUNTRIES, MCCS = 16, 12, 6, 8, 12
@@ -201,17 +201,17 @@ def _new_parties(state: Any, event: Event, view: View) -> float:
 
 @kernel
 def _merchants_1h(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.merchants_1h)
+    return log_count(view.merchants_1h)
 
 
 @kernel
 def _merchants_24h(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.merchants_24h)
+    return log_count(view.merchants_24h)
 
 
 @kernel
 def _devices_7d(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.devices_7d) if state.devices[0] != 0 else np.nan
+    return log_count(view.devices_7d) if state.devices[0] != 0 else np.nan
 
 
 def _first(noun: str, compute: Any) -> Feature:

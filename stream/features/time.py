@@ -12,6 +12,7 @@ from stream.features.registry import Family, Feature
 
 NIGHT = 6  # hours before this one are night
 PRIOR = 8.0  # transactions' worth of belief that all hours are equal
+_SIN, _COS = np.sin(2 * np.pi * np.arange(7) / 7), np.cos(2 * np.pi * np.arange(7) / 7)
 
 DTYPE = np.dtype(
     [("first", np.int64), ("hours", np.uint8, 24), ("weekdays", np.uint8, 7), ("known", np.uint8)], align=True
@@ -63,12 +64,12 @@ def _hour_cos(state: Any, event: Event, view: View) -> float:
 
 @kernel
 def _weekday_sin(state: Any, event: Event, view: View) -> float:
-    return math.sin(2 * math.pi * view.weekday / 7)
+    return _SIN[view.weekday]
 
 
 @kernel
 def _weekday_cos(state: Any, event: Event, view: View) -> float:
-    return math.cos(2 * math.pi * view.weekday / 7)
+    return _COS[view.weekday]
 
 
 @kernel

@@ -12,7 +12,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.features.kernel import DAY, HOUR, LOG_QUANTUM, MINUTE, UNIT, Event, kernel, log_quantum, log_ratio, wide
+from stream.features.kernel import (
+    DAY,
+    HOUR,
+    LOG_QUANTUM,
+    MINUTE,
+    UNIT,
+    Event,
+    kernel,
+    log_amount,
+    log_count,
+    log_quantum,
+    log_ratio,
+    wide,
+)  # fmt: skip
 from stream.features.registry import Family, Feature
 
 # ring: its number, place of its first bucket, buckets
@@ -62,24 +75,53 @@ def _window(state: Any, ring: tuple[int, int, int], bucket: int, width: int) -> 
     newest = wide(state.newest[number])
     start = max(bucket - width + 1, newest - size + 1, 0)
     stop = min(bucket, newest)
-    at = start % size
+    at = base + start % size
     count, total, declines = wide(0), wide(0), wide(0)
     for _ in range(start, stop + 1):
-        count += state.counts[base + at]
-        total += state.totals[base + at]
-        declines += state.declines[base + at]
+        count += state.counts[at]
+        total += state.totals[at]
+        declines += state.declines[at]
         at += 1
-        if at == size:
-            at = 0
+        if at == base + size:
+            at = base
+    return count, total, declines
+
+
+@kernel
+def _span(state: Any, ring: tuple[int, int, int], bucket: int) -> tuple[int, int, int]:
+    """As `_window` over the whole ring: all of it, in vector steps, less what has rolled out of the window."""
+    number, base, size = ring
+    gone = bucket - wide(state.newest[number])
+    if gone < 0:
+        return _window(state, ring, bucket, size)
+    if gone >= size:
+        return wide(0), wide(0), wide(0)
+    count, total, declines = wide(0), wide(0), wide(0)
+    for k in range(base, base + size):
+        count += state.counts[k]
+        total += state.totals[k]
+        declines += state.declines[k]
+    at = base + (bucket - gone + 1) % size
+    for _ in range(gone):
+        count -= state.counts[at]
+        total -= state.totals[at]
+        declines -= state.declines[at]
+        at += 1
+        if at == base + size:
+            at = base
     return count, total, declines
 
 
 @kernel
 def _top(state: Any, bucket: int) -> int:
     newest = wide(state.newest[1])
-    top = wide(0)
-    for b in range(max(bucket - 23, newest - 23, 0), min(bucket, newest) + 1):
-        top = max(top, wide(state.tops[b % 24]))
+    start = max(bucket - 23, newest - 23, 0)
+    top, at = wide(0), start % 24
+    for _ in range(start, min(bucket, newest) + 1):
+        top = max(top, wide(state.tops[at]))
+        at += 1
+        if at == 24:
+            at = 0
     return top
 
 
@@ -88,12 +130,14 @@ def look(state: Any, event: Event) -> View:
     """All windows as they stood before the event."""
     short, hour, day = event.time // GRAIN, event.time // HOUR, event.time // DAY
     c5, t5, d5 = _window(state, SHORT, short, 2)
-    c1, t1, d1 = _window(state, SHORT, short, 12)
-    c24, t24, d24 = _window(state, HOURS, hour, 24)
+    c1, t1, d1 = _span(state, SHORT, short)
+    c24, t24, d24 = _span(state, HOURS, hour)
     c7, t7, _ = _window(state, DAYS, day, 7)
-    c30, t30, d30 = _window(state, DAYS, day, 30)
+    c30, t30, d30 = _span(state, DAYS, day)
     days = min(max((event.time - state.first) / DAY, 1.0), 30.0)
-    return View(c5, c1, c24, c7, c30, t5, t1, t24, t7, t30, d5, d1, d24, d30, _top(state, hour), days)
+    return View(
+        c5, c1, c24, c7, c30, t5, t1, t24, t7, t30, d5, d1, d24, d30, _top(state, hour) if c24 > 0 else wide(0), days
+    )
 
 
 @kernel
@@ -144,67 +188,67 @@ def update(state: Any, event: Event) -> None:
 
 @kernel
 def _count_5m(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_5m)
+    return log_count(view.count_5m)
 
 
 @kernel
 def _count_1h(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_1h)
+    return log_count(view.count_1h)
 
 
 @kernel
 def _count_24h(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_24h)
+    return log_count(view.count_24h)
 
 
 @kernel
 def _count_7d(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_7d)
+    return log_count(view.count_7d)
 
 
 @kernel
 def _count_30d(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_30d)
+    return log_count(view.count_30d)
 
 
 @kernel
 def _sum_5m(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.total_5m / UNIT)
+    return log_amount(view.total_5m)
 
 
 @kernel
 def _sum_1h(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.total_1h / UNIT)
+    return log_amount(view.total_1h)
 
 
 @kernel
 def _sum_24h(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.total_24h / UNIT)
+    return log_amount(view.total_24h)
 
 
 @kernel
 def _sum_7d(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.total_7d / UNIT)
+    return log_amount(view.total_7d)
 
 
 @kernel
 def _sum_30d(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.total_30d / UNIT)
+    return log_amount(view.total_30d)
 
 
 @kernel
 def _attempts_5m(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_5m + view.declines_5m)
+    return log_count(view.count_5m + view.declines_5m)
 
 
 @kernel
 def _attempts_1h(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_1h + view.declines_1h)
+    return log_count(view.count_1h + view.declines_1h)
 
 
 @kernel
 def _attempts_24h(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_24h + view.declines_24h)
+    return log_count(view.count_24h + view.declines_24h)
 
 
 @kernel
@@ -268,7 +312,7 @@ def _vs_top_24h(state: Any, event: Event, view: View) -> float:
 @kernel
 def _daily(state: Any) -> tuple[float, float]:
     """The card's own transactions and minor units a day, over the days the ring holds."""
-    count, total, _ = _window(state, DAYS, wide(state.newest[2]), 30)
+    count, total, _ = _span(state, DAYS, wide(state.newest[2]))
     days = min(max((state.last - state.first) / DAY, 1.0), 30.0)
     return count / days, total / days
 
