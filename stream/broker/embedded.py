@@ -94,7 +94,7 @@ class EmbeddedKafka:
         self._record = self.directory / "broker.json"
         self._guard: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, fresh: bool = False, timeout: float = 60.0) -> str:
+    def start(self, *, fresh: bool = False, timeout: float = 90.0) -> str:
         """Start Kafka, or find it running, and wait until it answers.
 
         Parameters
@@ -123,6 +123,7 @@ class EmbeddedKafka:
             if self._process.is_alive():
                 bootstrap = self._bootstrap()
                 if bootstrap and self._wait_ready(bootstrap, timeout):
+                    self._start_guard()
                     return bootstrap
                 raise BrokerError(
                     f"the Kafka of {self.directory} runs but does not answer within {timeout:.0f} s; "
@@ -146,7 +147,7 @@ class EmbeddedKafka:
     def status(self) -> BrokerStatus:
         """Look whether the broker runs and answers; starts and changes nothing."""
         pid, bootstrap = self._process.pid(), self._bootstrap()
-        answering = pid is not None and bootstrap is not None and answers(bootstrap)
+        answering = pid is not None and bootstrap is not None and answers(bootstrap, self._cluster())
         return BrokerStatus(
             pid is not None, answering, bootstrap, pid, jars.KAFKA_VERSION, str(self.directory), str(self.log)
         )
@@ -242,7 +243,7 @@ class EmbeddedKafka:
         while time.monotonic() < deadline:
             if not self._process.is_alive():
                 return False
-            if answers(bootstrap):
+            if answers(bootstrap, self._cluster()):
                 return True
             time.sleep(0.1)
         return False
@@ -262,7 +263,7 @@ class EmbeddedKafka:
 
     def _start_guard(self) -> None:
         """Leave a watcher whose input ends with this process, and which then ends the broker."""
-        if self._owned:
+        if self._owned and self._guard is None:
             self._guard = subprocess.Popen(
                 [sys.executable, "-m", "stream.broker.guard", str(self.directory)],
                 stdin=subprocess.PIPE,
@@ -282,6 +283,13 @@ class EmbeddedKafka:
             return [int(broker), int(controller)]
         except (OSError, ValueError, KeyError, TypeError):  # never started, or a torn record: new ports
             return None
+
+    def _cluster(self) -> str | None:
+        try:
+            lines = (self.directory / "data" / "meta.properties").read_text("utf-8").splitlines()
+        except OSError:  # not formatted yet
+            return None
+        return next((line.partition("=")[2] for line in lines if line.startswith("cluster.id=")), None)
 
     def _bootstrap(self) -> str | None:
         ports = self._ports()

@@ -13,8 +13,18 @@ from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError
 UNREACHABLE = (KafkaConnectionError, KafkaTimeoutError, OSError)
 
 
-def answers(bootstrap: str, timeout: float = 5.0) -> bool:
-    """Tell whether the Kafka at `bootstrap` (``host:port``) answers a metadata request within `timeout` seconds."""
+def answers(bootstrap: str, cluster: str | None = None, timeout: float = 5.0) -> bool:
+    """Tell whether the Kafka at `bootstrap` answers a metadata request.
+
+    Parameters
+    ----------
+    bootstrap
+        ``host:port``.
+    cluster
+        Its cluster id, when only that Kafka will do: another one may have taken the port.
+    timeout
+        Seconds to wait for the answer.
+    """
     host, _, port = bootstrap.rpartition(":")
     patience = int(timeout * 1000)
     try:
@@ -29,11 +39,14 @@ def answers(bootstrap: str, timeout: float = 5.0) -> bool:
         except UNREACHABLE:
             return False
         try:
-            return any(not broker.get("is_fenced") for broker in admin.describe_cluster()["brokers"])
+            found = admin.describe_cluster()
         except (KafkaError, OSError):
             return False
         finally:
             admin.close()
+    if cluster is not None and found["cluster_id"] != cluster:
+        return False
+    return any(not broker.get("is_fenced") for broker in found["brokers"])
 
 
 @contextmanager
