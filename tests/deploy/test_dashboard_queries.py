@@ -75,7 +75,7 @@ def worker(kafka: str, topics: dict[str, str], tmp_path_factory: pytest.TempPath
     with log.open("wb") as output:
         process = subprocess.Popen([*command, "--acknowledge-simulated"], env=environment, stdout=output, stderr=output)
     try:
-        until(lambda: b"ready " in log.read_bytes() or process.poll() is not None, PATIENCE_S, "worker")
+        until(lambda: b"\nready " in b"\n" + log.read_bytes() or process.poll() is not None, PATIENCE_S, "worker")
         assert process.poll() is None, log.read_text()
         yield f"127.0.0.1:{port}"
         assert ended(process) == 0, log.read_text()
