@@ -1,0 +1,86 @@
+"""Counting by case: the alerts of one card within 24 hours are one case, a fraud episode is one fraud."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from training.samples import F64, Samples
+
+CASE_MS = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFigures:
+    """What a set of alerts is worth: alert cases with a fraud in them, fraud episodes with an alert."""
+
+    alerts: int
+    cases: int
+    true_cases: int
+    frauds: int
+    caught: int
+    precision: float
+    recall: float
+    alerts_per_10k: float
+
+    def as_dict(self) -> dict[str, float]:
+        """The figures by name."""
+        return asdict(self)
+
+
+def case_starts(card: npt.NDArray[np.int64], event_time: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Number the cases of events: a card's event more than 24 h after its case began begins the next, (n,)."""
+    order = np.lexsort((event_time, card))
+    numbers = np.empty(len(card), np.int64)
+    number, begun, of = -1, 0, -1
+    for i in order.tolist():
+        if card[i] != of or event_time[i] - begun > CASE_MS:
+            number, begun, of = number + 1, int(event_time[i]), int(card[i])
+        numbers[i] = number
+    return numbers
+
+
+def fraud_episodes(samples: Samples, fraud: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Number the fraud episodes, (n,), -1 where there is none: as the history tells, else a card's frauds of 24 h."""
+    episodes = np.where(fraud, samples.fraud_case, -1)
+    loose = np.flatnonzero(fraud & (samples.fraud_case < 0))
+    if len(loose):
+        top = int(episodes.max(initial=-1)) + 1
+        episodes[loose] = case_starts(samples.card[loose], samples.event_time[loose]) + top
+    return episodes
+
+
+def count_cases(samples: Samples, alert: npt.NDArray[np.bool_], fraud: npt.NDArray[np.bool_]) -> CaseFigures:
+    """Judge alerts (n,) against frauds (n,) by case."""
+    rows = np.flatnonzero(alert)
+    episodes = fraud_episodes(samples, fraud)
+    numbers = case_starts(samples.card[rows], samples.event_time[rows])
+    cases = int(numbers.max(initial=-1)) + 1
+    true_cases = len(np.unique(numbers[fraud[rows]]))
+    known = np.unique(episodes[episodes >= 0])
+    caught = len(np.unique(episodes[rows][episodes[rows] >= 0]))
+    return CaseFigures(
+        alerts=len(rows),
+        cases=cases,
+        true_cases=true_cases,
+        frauds=len(known),
+        caught=caught,
+        precision=true_cases / cases if cases else 0.0,
+        recall=caught / len(known) if len(known) else 0.0,
+        alerts_per_10k=1e4 * len(rows) / max(len(samples), 1),
+    )
+
+
+def cut_for_precision(samples: Samples, score: F64, fraud: npt.NDArray[np.bool_], target: float) -> float:
+    """Find the lowest cut on a score at which precision by case reaches a target and stays above it.
+
+    Candidates are quantiles of the score above its 90 % point; where none reaches the target, the best one counts.
+    """
+    shares = 1.0 - np.geomspace(0.1, min(0.1, 5.0 / max(len(score), 50)), 60)
+    candidates = np.unique(np.quantile(score, shares))
+    reached = np.array([count_cases(samples, score >= cut, fraud).precision for cut in candidates])
+    below = np.flatnonzero(reached < target)
+    first = int(below[-1]) + 1 if len(below) else 0
+    return float(candidates[first if first < len(candidates) else int(np.argmax(reached))])
