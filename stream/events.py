@@ -172,7 +172,7 @@ class Alert(msgspec.Struct, frozen=True):
     schema_version: str
     kind: str
     outcome: str
-    score: float
+    score: float | None  # None when no detector answered and rules alone decided
     threshold: float
     scores: dict[str, float]
     reasons: list[Reason]

@@ -102,7 +102,29 @@ class Codec:
                     continue
             rows.append(row)
             index.append(i)
-        return self._validate(records, tp, rows, index, dead)
+        try:
+            return self._validate(records, tp, rows, index, dead)
+        except Exception:  # something that no check foresaw: find the culprit by validating one at a time
+            return self._one_by_one(records, tp, rows, index, dead)
+
+    def _one_by_one(
+        self,
+        records: Sequence[Record],
+        tp: TP,
+        rows: list[Transaction],
+        index: list[int],
+        dead: list[tuple[int, DeadLetter]],
+    ) -> Decoded:
+        kept_rows, kept_index, dead = [], [], list(dead)
+        for row, i in zip(rows, index, strict=True):
+            try:
+                self._validate(records, tp, [row], [i], [])
+            except Exception as error:  # this one record is it
+                dead.append((i, dead_letter(records[i], tp, "validate", str(error) or type(error).__name__)))
+            else:
+                kept_rows.append(row)
+                kept_index.append(i)
+        return self._validate(records, tp, kept_rows, kept_index, dead)
 
     def _second_look(self, value: bytes | None) -> Transaction:
         if not value:
@@ -127,10 +149,11 @@ class Codec:
         if "" in cards:
             problems.update({i: "card_id is empty" for i, token in enumerate(cards) if not token})
         if problems:
-            for i, error in problems.items():
-                dead.append((index[i], dead_letter(records[index[i]], tp, "validate", error)))
+            dead = dead + [
+                (index[i], dead_letter(records[index[i]], tp, "validate", error)) for i, error in problems.items()
+            ]
             keep = [i for i in range(len(rows)) if i not in problems]
             rows, cards, index = [rows[i] for i in keep], [cards[i] for i in keep], [index[i] for i in keep]
             columns = take(columns, np.array(keep, np.int64))
-        dead.sort(key=lambda entry: entry[0])
-        return Decoded(rows, cards, columns, np.array(index, np.int64), [letter for _, letter in dead])
+        letters = [letter for _, letter in sorted(dead, key=lambda entry: entry[0])]
+        return Decoded(rows, cards, columns, np.array(index, np.int64), letters)

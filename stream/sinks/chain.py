@@ -18,6 +18,8 @@ import msgspec
 from stream.errors import FraudstreamError
 from stream.events import Alert
 
+_REMEMBERED = 65_536  # alerts of a partition among which a fork is told from a break
+
 
 class ChainError(FraudstreamError):
     """A message of the alerts topic that is no sealed alert."""
@@ -114,9 +116,9 @@ class ChainReport:
     breaks
         Messages that do not follow their predecessor, were changed, or are no alerts.
     forks
-        Messages that follow an alert which already had a successor, or of which two writers of one epoch exist.
+        Messages that follow an alert which already had a successor of the same epoch.
     superseded
-        Messages of an older epoch behind a newer one: a fenced writer's surplus, which readers ignore.
+        Messages of a fenced writer that its successor's chain passes over; readers ignore them.
     repeats
         Alert ids that stand in the log again.
     first_problem
@@ -136,23 +138,44 @@ class ChainReport:
         return not (self.breaks or self.forks or self.repeats)
 
 
+@dataclass(slots=True)
+class _Partition:
+    """The chain of one partition as far as it was read; `recent` maps hashes to alert ids, oldest first."""
+
+    tip: Tip
+    recent: dict[str, str]
+
+    def extend(self, tip: Tip, alert_id: str) -> None:
+        self.tip = tip
+        self.recent[tip.hash] = alert_id
+        if len(self.recent) > _REMEMBERED:
+            del self.recent[next(iter(self.recent))]
+
+    def cut_back(self, to_hash: str) -> list[str]:
+        """Drop everything behind one alert; the ids of what was dropped."""
+        dropped = []
+        for digest in reversed(list(self.recent)):
+            if digest == to_hash:
+                break
+            dropped.append(self.recent.pop(digest))
+        return dropped
+
+
 class Verifier:
     """Follows the chains of all partitions of an alerts topic, message by message, each partition in its order.
 
-    The first message of a partition anchors it, so that a range can be verified; from the log's beginning it must be
-    number 1.
+    The first message of a partition anchors it, so that a range can be verified. What a fenced writer adds, before or
+    behind its successor's first alert, is superseded: the successor's chain is the one that counts.
     """
 
     def __init__(self) -> None:
         self.report = ChainReport()
-        self._tips: dict[int, Tip] = {}
-        self._followed: dict[int, set[str]] = {}
+        self._partitions: dict[int, _Partition] = {}
         self._ids: set[str] = set()
 
     def add(self, partition: int, offset: int, message: bytes) -> None:
         """Judge the next message of a partition."""
-        report = self.report
-        report.alerts += 1
+        self.report.alerts += 1
         where = f"partition {partition} offset {offset}"
         try:
             alert = read(message)
@@ -162,30 +185,34 @@ class Verifier:
             return
         if not genuine:
             self._problem("breaks", f"{where}: the alert was changed after it was sealed")
-        tip, found = self._tips.get(partition), tip_of(alert)
-        if tip is not None and found.epoch < tip.epoch:
-            report.superseded += 1
+        found, known = tip_of(alert), self._partitions.get(partition)
+        if known is None:
+            if (found.sequence == 1) != (alert["previous_hash"] == ""):
+                self._problem("breaks", f"{where}: number {found.sequence} has the wrong predecessor")
+            known = self._partitions[partition] = _Partition(found, {alert["previous_hash"]: ""})
+        elif found.epoch < known.tip.epoch:
+            self.report.superseded += 1
             return
-        self._follow(where, partition, alert, tip, found)
+        else:
+            self._follow(where, known, alert["previous_hash"], found)
         if alert["alert_id"] in self._ids:
             self._problem("repeats", f"{where}: alert {alert['alert_id']} stands in the log before")
         self._ids.add(alert["alert_id"])
-        self._tips[partition] = found
+        known.extend(found, alert["alert_id"])
 
-    def _follow(self, where: str, partition: int, alert: Mapping[str, Any], tip: Tip | None, found: Tip) -> None:
-        followed = self._followed.setdefault(partition, set())
-        previous = alert["previous_hash"]
-        if tip is None:
-            if (found.sequence == 1) != (previous == ""):
-                self._problem("breaks", f"{where}: number {found.sequence} has the wrong predecessor")
-        elif previous != tip.hash:
-            if previous in followed:
-                self._problem("forks", f"{where}: a second alert follows number {found.sequence - 1}")
-            else:
-                self._problem("breaks", f"{where}: number {found.sequence} does not follow number {tip.sequence}")
-        elif found.sequence != tip.sequence + 1:
-            self._problem("breaks", f"{where}: number {found.sequence} comes after number {tip.sequence}")
-        followed.add(previous)
+    def _follow(self, where: str, known: _Partition, previous: str, found: Tip) -> None:
+        tip = known.tip
+        if previous == tip.hash:
+            if found.sequence != tip.sequence + 1:
+                self._problem("breaks", f"{where}: number {found.sequence} comes after number {tip.sequence}")
+        elif previous not in known.recent:
+            self._problem("breaks", f"{where}: number {found.sequence} does not follow number {tip.sequence}")
+        elif found.epoch > tip.epoch:
+            surplus = known.cut_back(previous)
+            self.report.superseded += len(surplus)
+            self._ids.difference_update(surplus)
+        else:
+            self._problem("forks", f"{where}: a second alert follows number {found.sequence - 1}")
 
     def _problem(self, kind: str, text: str) -> None:
         setattr(self.report, kind, getattr(self.report, kind) + 1)

@@ -1,0 +1,209 @@
+"""The flow, pure: records and state in, alerts and dead letters out. Knows no broker, no clock but one, no file.
+
+prepare:   decode ─► find the cards ─► features, state            (one thread: the only writer of arenas)
+complete:  score ─► decide ─► explain ─► alerts                   (in order, perhaps on another thread)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stream.alerting import AlertWriter
+from stream.codec import Codec, Decoded, dead_letter, take
+from stream.decide import check_decision
+from stream.errors import FraudstreamError
+from stream.events import F32, TP, Alert, DeadLetter, Flag, Record
+from stream.features import FEATURES, SEQUENCE_CHANNELS, SEQUENCE_STEPS, Arena, compute
+from stream.judge import Judge, PanelLike, Part
+from stream.rules import load_rules
+from stream.settings import Settings
+
+log = logging.getLogger("fraudstream.pipeline")
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive records of one partition."""
+
+    tp: TP
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one chunk led to; everything in it is to be durable before ``next_offset`` is committed."""
+
+    tp: TP
+    alerts: list[Alert]
+    dead: list[DeadLetter]
+    next_offset: int
+    first_offset: int
+    transactions: int
+    late: int
+    duplicates: int
+    clock_skew: int
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A micro-batch between the two halves; `seconds` names the stages passed so far and how long each took."""
+
+    parts: list[Part]
+    X: F32
+    S: F32
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Pipeline:
+    """Scores partitions' records with one panel.
+
+    Parameters
+    ----------
+    settings, panel
+        Read once; the panel is asked by `complete` alone.
+    topic_id
+        Id of the source topic, so that a topic made anew gives new alert ids.
+
+    Raises
+    ------
+    SettingError
+        Mapping, rates, token key, rules or thresholds are wrong.
+    """
+
+    def __init__(self, settings: Settings, panel: PanelLike, topic_id: str) -> None:
+        check_decision(settings.decision)
+        self._codec = Codec(settings)
+        rules = load_rules(settings.decision.rules, FEATURES)
+        self._horizon_ms = round(settings.engine.horizon_days * DAY_MS)
+        self._arenas: dict[TP, Arena] = {}
+        self.panel_hash = self._hash(settings, panel.hash, rules.hash)
+        writer = AlertWriter(topic_id, self.panel_hash, settings.decision.case_hours)
+        self._judge = Judge(settings.decision, panel, rules, writer)
+
+    def _hash(self, settings: Settings, panel_hash: str, rules_hash: str) -> str:
+        """Of everything that decides: the panel's own hash, rules, mapping, thresholds set by hand, rates."""
+        decision = settings.decision.model_dump_json(exclude={"rules"})
+        rates = repr(sorted(self._codec.rates.items()))
+        parts = (panel_hash, rules_hash, settings.mapping.model_dump_json(), decision, rates)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    # -- partitions
+
+    def open(self, tp: TP, arena: Arena) -> None:
+        """Begin to work on a partition with its state."""
+        self._arenas[tp] = arena
+
+    def close(self, tp: TP) -> None:
+        """Forget a partition and its state."""
+        self._arenas.pop(tp, None)
+
+    def arena(self, tp: TP) -> Arena | None:
+        """State of an open partition."""
+        return self._arenas.get(tp)
+
+    def replay(self, tp: TP, records: Sequence[Record]) -> None:
+        """Apply records to the state and tell nothing: neither alerts nor dead letters."""
+        self._apply(Chunk(tp, records), update_only=True, seconds={})
+
+    # -- first half
+
+    def prepare(self, chunks: list[Chunk]) -> Prepared:
+        """Decode, find each card's row and compute features; moves the state of the chunks' partitions."""
+        seconds = {"decode": 0.0, "features": 0.0}
+        done = [self._apply(chunk, update_only=False, seconds=seconds) for chunk in chunks]
+        begun = time.perf_counter()
+        if len(done) == 1:
+            X, S = done[0][1], done[0][2]
+        else:
+            X, S = np.concatenate([x for _, x, _ in done]), np.concatenate([s for _, _, s in done])
+        seconds["features"] += time.perf_counter() - begun
+        return Prepared([part for part, _, _ in done], X, S, seconds)
+
+    def _apply(self, chunk: Chunk, *, update_only: bool, seconds: dict[str, float]) -> tuple[Part, F32, F32]:
+        arena = self._arenas.get(chunk.tp)
+        if arena is None:
+            raise FraudstreamError(f"{chunk.tp.topic}[{chunk.tp.partition}] is not open: its state was not recovered")
+        records = chunk.records
+        if records and records[0].offset < arena.next_offset:  # applied before: a row is moved once by each record
+            records = [record for record in records if record.offset >= arena.next_offset]
+        begun = time.perf_counter()
+        decoded = self._codec.decode(records, chunk.tp)
+        decoded_at = time.perf_counter()
+        X, S, decoded = self._features(arena, records, chunk.tp, decoded, update_only)
+        seconds["decode"] = seconds.get("decode", 0.0) + decoded_at - begun
+        seconds["features"] = seconds.get("features", 0.0) + time.perf_counter() - decoded_at
+        first = chunk.records[0].offset if chunk.records else arena.next_offset
+        if records:
+            arena.next_offset = records[-1].offset + 1
+        return Part(chunk.tp, arena, records, decoded, first, arena.next_offset), X, S
+
+    def _features(
+        self, arena: Arena, records: Sequence[Record], tp: TP, decoded: Decoded, update_only: bool
+    ) -> tuple[F32, F32, Decoded]:
+        """Features of a chunk; when the batch fails, one by one, so that only the culprit is lost."""
+        columns = decoded.columns
+        try:
+            columns.slot = arena.slots(decoded.cards)
+            X, S = compute(arena, columns, self._horizon_ms, update_only=update_only)
+            return X, S, decoded
+        except Exception:
+            log.exception("the features of a batch failed; its %d transactions are tried one by one", len(columns))
+        return self._one_by_one(arena, records, tp, decoded, update_only)
+
+    def _one_by_one(
+        self, arena: Arena, records: Sequence[Record], tp: TP, decoded: Decoded, update_only: bool
+    ) -> tuple[F32, F32, Decoded]:
+        dead, kept = list(decoded.dead), []
+        steps, channels = SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)
+        done = [(np.empty((0, len(FEATURES)), np.float32), np.empty((0, steps, channels), np.float32))]
+        for i, position in enumerate(decoded.index.tolist()):
+            one = take(decoded.columns, slice(i, i + 1))
+            try:
+                one.slot[:] = arena.slots(decoded.cards[i : i + 1])
+                done.append(compute(arena, one, self._horizon_ms, update_only=update_only))
+                kept.append(i)
+            except Exception as error:  # this one record is the culprit
+                dead.append(dead_letter(records[position], tp, "features", str(error) or type(error).__name__))
+        dead.sort(key=lambda letter: letter.offset)
+        left = Decoded(
+            rows=[decoded.rows[i] for i in kept],
+            cards=[decoded.cards[i] for i in kept],
+            columns=take(decoded.columns, np.array(kept, np.int64)),
+            index=decoded.index[kept],
+            dead=dead,
+        )
+        return np.concatenate([x for x, _ in done]), np.concatenate([s for _, s in done]), left
+
+    # -- second half
+
+    def complete(self, prepared: Prepared) -> list[Outcome]:
+        """Score, decide and explain; one outcome per chunk, in order."""
+        begun = time.perf_counter()
+        scores = self._judge.score(prepared.X, prepared.S)
+        scored_at = time.perf_counter()
+        verdicts = self._judge.decide(prepared.parts, prepared.X, prepared.S, scores)
+        prepared.seconds["score"] = scored_at - begun
+        prepared.seconds["decide"] = time.perf_counter() - scored_at
+        return [_outcome(*entry) for entry in zip(prepared.parts, verdicts.alerts, verdicts.dead, strict=True)]
+
+
+def _outcome(part: Part, alerts: list[Alert], dead: list[DeadLetter]) -> Outcome:
+    flags = part.decoded.columns.flags
+    return Outcome(
+        tp=part.tp,
+        alerts=alerts,
+        dead=sorted([*part.decoded.dead, *dead], key=lambda letter: letter.offset),
+        next_offset=part.next_offset,
+        first_offset=part.first_offset,
+        transactions=len(part.decoded.rows),
+        late=int(np.count_nonzero(flags & Flag.LATE)),
+        duplicates=int(np.count_nonzero(flags & Flag.DUPLICATE)),
+        clock_skew=int(np.count_nonzero(flags & Flag.CLOCK_SKEW)),
+    )

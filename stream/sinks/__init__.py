@@ -1,0 +1,1 @@
+"""Where decisions go: the chain of alerts, dead letters, and a sink in memory."""
