@@ -97,6 +97,11 @@ class Recovery:
         """Use no arena again: batches may have touched it that were never acked."""
         self._distrusted = True
 
+    def state_size(self) -> tuple[int, int]:
+        """Rows and bytes of the arenas in memory."""
+        arenas = [arena for p in list(self._opened) if (arena := self._state.arena(self._tp(p))) is not None]
+        return sum(arena.rows for arena in arenas), sum(arena.nbytes for arena in arenas)
+
     async def run(self, lease: Lease, group: Group) -> None:
         """Recover every partition of the lease; each resumes as soon as it is ready. Broker errors are retried.
 

@@ -65,9 +65,16 @@ def run_worker(settings: Settings, *, exit_when_idle: float | None = None) -> in
 def _load_panel(settings: Settings, metrics: Metrics) -> Panel:
     from stream.panels import load_panel
 
+    silent: set[str] = set()
+
     def on_degraded(name: str, error: str) -> None:
-        log.error("detector %s was taken out of the panel: %s", name, error)
-        metrics.degraded.inc()
+        if error:
+            log.error("detector %s was taken out of the panel: %s", name, error)
+            silent.add(name)
+        else:
+            log.warning("detector %s answers again", name)
+            silent.discard(name)
+        metrics.degraded.set(len(silent))
 
     panel = load_panel(settings, on_degraded)
     if panel.simulated and not settings.models.acknowledge_simulated:

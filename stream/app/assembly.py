@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
+import time
 from collections.abc import Callable
+from typing import Any
 
 import uvloop
 
@@ -10,9 +14,11 @@ from stream.app.checks import Topics
 from stream.app.delivery import Deliverer
 from stream.app.engine import Engine
 from stream.app.worker import Worker
+from stream.events import TP
+from stream.features.arena import Arena
 from stream.monitor.health import Health
 from stream.monitor.metrics import Metrics
-from stream.pipeline import Pipeline
+from stream.pipeline import Chunk, Pipeline
 from stream.recovery import Recovery
 from stream.scoring.panel import Panel
 from stream.settings import Settings
@@ -20,6 +26,7 @@ from stream.sinks.alerts import AlertLog
 from stream.sinks.dead_letters import DeadLetterLog
 from stream.sinks.outbox import Outbox
 
+log = logging.getLogger("fraudstream.start")
 PUBLISH_TIMEOUT_S = 30.0
 
 
@@ -35,8 +42,10 @@ def run(
 ) -> int:
     """Run one worker to its end; see `stream.app.run_worker`."""
 
+    pipeline = Pipeline(settings, panel, topics.source.topic_id)
+    _warm_up(pipeline)
+
     async def course() -> int:
-        pipeline = Pipeline(settings, panel, topics.source.topic_id)
         deliverer = Deliverer(
             Outbox(settings.kafka.bootstrap, PUBLISH_TIMEOUT_S),
             AlertLog(settings.topics.alerts, topics.source.topic_id),
@@ -65,3 +74,26 @@ def run(
     finally:
         if not loop.is_running():
             loop.close()
+
+
+def _warm_up(pipeline: Pipeline) -> None:
+    """Load or compile the feature kernels before joining the group: no heartbeat waits for a compiler."""
+    began = time.monotonic()
+    scratch = TP("warm-up", 0)
+    record = Sample(b"{}", None, 0, 0, ())
+    pipeline.open(scratch, Arena())
+    pipeline.complete(pipeline.prepare([Chunk(scratch, [record])]))
+    pipeline.replay(scratch, [dataclasses.replace(record, offset=1)])
+    pipeline.close(scratch)
+    log.info("kernels ready in %.1f s (the first start on a machine compiles them)", time.monotonic() - began)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sample:
+    """A record that never was in Kafka."""
+
+    value: bytes | None
+    key: bytes | None
+    offset: int
+    timestamp: int
+    headers: Any

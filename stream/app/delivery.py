@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from stream.events import Alert, DeadLetter
+from stream.events import DeadLetter
 from stream.monitor.metrics import Metrics
 from stream.pipeline import Outcome
 from stream.sinks.alerts import AlertLog, Sealed
@@ -108,8 +108,3 @@ class Deliverer:
             self._metrics.alerts.labels(alert.outcome).inc()
             for reason in alert.reasons:
                 self._metrics.alert_reasons.labels(reason.code).inc()
-
-
-def published(outcomes: Sequence[Outcome]) -> list[Alert]:
-    """All alerts of some outcomes."""
-    return [alert for outcome in outcomes for alert in outcome.alerts]

@@ -48,6 +48,7 @@ class Job:
 
     lease: Lease
     chunks: list[Delivery]
+    prepared: Any
     outcomes: asyncio.Future[list[Outcome]]
 
 
@@ -199,13 +200,14 @@ class Engine:
         outcomes: asyncio.Future[list[Outcome]]
         async with self._state:
             if small:
+                prepared = self._pipeline.prepare(chunks)
                 outcomes = loop.create_future()
-                outcomes.set_result(self._pipeline.complete(self._pipeline.prepare(chunks)))
+                outcomes.set_result(self._pipeline.complete(prepared))
             else:
                 prepared = await loop.run_in_executor(self._preparing, self._pipeline.prepare, chunks)
                 outcomes = loop.run_in_executor(self._completing, self._pipeline.complete, prepared)
         self._last = outcomes
-        return Job(taken[0].lease, taken, outcomes)
+        return Job(taken[0].lease, taken, prepared, outcomes)
 
     # -- finish
 
@@ -250,6 +252,7 @@ class Engine:
     def _measure(self, job: Job, outcomes: list[Outcome]) -> None:
         metrics = self._metrics
         now = time.time() * 1000
+        metrics.observe_stages(job.prepared.seconds)
         metrics.batch.observe(sum(len(chunk.records) for chunk in job.chunks))
         metrics.transactions.inc(sum(outcome.transactions for outcome in outcomes))
         metrics.late.inc(sum(outcome.late for outcome in outcomes))

@@ -7,6 +7,7 @@ from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
+from faust.tables.manager import TableManager
 
 from stream.settings import Settings
 from stream.transport.consumer import ChunkSchema, Listener, Transport
@@ -30,6 +31,15 @@ class QuietMonitor(faust.Monitor):  # type: ignore[misc]
 
     def on_topic_buffer_full(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing."""
+
+
+class NoTables(TableManager):  # type: ignore[misc]
+    """Faust waits a second for tables to be registered; there are none."""
+
+    async def on_start(self) -> None:
+        """Open the way for the conductor at once."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class ConsumerOnly(BootStrategy):  # type: ignore[misc]
@@ -77,6 +87,7 @@ def build(settings: Settings, listener: Listener, accept: Callable[[Delivery], N
         stream_wait_empty=False,
         broker_commit_interval=3600.0,  # the engine commits
         Monitor=QuietMonitor,
+        TableManager=NoTables,
     )
     app.listener = listener
     source = app.topic(settings.topics.transactions, schema=ChunkSchema(), maxsize=64)

@@ -200,6 +200,9 @@ class Worker:
                 self.on_failure(self._app.crash_reason)
             if time.monotonic() - last_lag >= 0.5:
                 last_lag = time.monotonic()
+                rows, size = self._recovery.state_size()
+                self._metrics.state_rows.set(rows)
+                self._metrics.state_bytes.set(size)
                 self._judge_idleness(self._show_lag())
 
     def _show_lag(self) -> int | None:
