@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stream.codec.columns import FIELDS, Fields, columns_from, concat
+from stream.codec.columns import FIELDS, columns_from, concat
+from stream.codec.parsed import Fields
 from stream.errors import DecodeError, SettingError
 from stream.events import Columns, Transaction
 

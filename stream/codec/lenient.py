@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from stream.codec.columns import parse_number
 from stream.codec.money import Rates
+from stream.codec.parsed import parse_number
 from stream.errors import DecodeError, SettingError
 from stream.events import Transaction
 from stream.settings import MappingSettings
