@@ -54,7 +54,7 @@ def random_columns(
         merchant_key=keys(200),
         terminal_key=holes(keys(400), 0),
         device_key=holes(keys(60), 0),
-        amount_minor=np.round(np.exp(rng.normal(7.5, 1.6, n))),
+        amount_minor=np.where(rng.random(n) < 0.1, 1000, np.round(np.exp(rng.normal(7.5, 1.6, n)))),
         mcc=holes(rng.integers(0, 9999, 40)[rng.integers(0, 40, n)], -1),
         country=holes(1 + place % 5, 0),
         ip_country=holes(1 + rng.integers(0, 5, n), 0),

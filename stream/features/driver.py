@@ -81,8 +81,14 @@ class Program:
         ------
         ValueError
             A slot is not a row of the arena.
+        TypeError
+            A column has another type or layout than `Columns` says.
         """
-        bad = self._loop(state, clock, horizon_ms, self.steps, *out, *_ARRAYS(columns))
+        try:
+            bad = self._loop(state, clock, horizon_ms, self.steps, *out, *_ARRAYS(columns))
+        except TypeError:
+            _check_layout(columns)
+            raise
         if bad >= 0:
             raise ValueError(f"transaction {bad} of the batch has no row in this arena: fill columns.slot first")
 
@@ -115,6 +121,15 @@ class Program:
         usual = numba.void(rows, numba.int64[::1], numba.float32[:, ::1])
         module.usual = numba.njit(usual, **options)(module.usual)  # type: ignore[attr-defined]
         return module
+
+
+def _check_layout(columns: Columns) -> None:
+    """Name the column that the compiled loop cannot read."""
+    for name, dtype in _DTYPES.items():
+        array = getattr(columns, name)
+        fits = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == 1
+        if not fits or not array.flags.c_contiguous or not array.flags.writeable:
+            raise TypeError(f"column {name} must be a writable, contiguous array of {dtype}")
 
 
 def _row(fields: list[tuple[str, np.dtype[Any]]]) -> np.dtype[Any]:

@@ -1,0 +1,68 @@
+"""Every family against its plain definition, on messy histories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import random_columns
+from reference_features import features
+
+from stream.events import Flag
+from stream.features import FAMILIES, FAMILY_SLICES, FEATURES, HORIZON_MS
+from stream.features.registry import Feature
+from stream.features.replay import features_of
+
+DAY = 86_400_000
+
+
+@pytest.fixture(scope="module")
+def compared() -> tuple[Any, Any, Any, Any]:
+    columns, cards = random_columns(2500, cards=12, seed=3, days=70, disorder_s=2 * 86_400)
+    columns.event_time[::97] -= 35 * DAY  # late
+    columns.event_time[::53] -= 20 * DAY  # days late, within the horizon
+    expected, added = features(columns, cards, HORIZON_MS)
+    given = columns.flags.copy()
+    x, _, flags = features_of(columns, cards)
+    wanted = np.array([[row[f.name] for f in FEATURES] for row in expected])
+    return x, wanted, flags & ~given, np.array(added)
+
+
+def disagreements(x: Any, wanted: Any, features: tuple[Feature, ...]) -> list[str]:
+    """Parity check: names of the features that differ anywhere by more than single precision and quantised logs."""
+    low, high = np.array([f.low for f in features]), np.array([f.high for f in features])
+    return [
+        f.name
+        for k, f in enumerate(features)
+        if not np.allclose(x[:, k], np.clip(wanted[:, k], low[k], high[k]), rtol=1e-4, atol=4e-3, equal_nan=True)
+    ]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_family_equals_its_definition(family: Any, compared: tuple[Any, Any, Any, Any]) -> None:
+    x, wanted, _, _ = compared
+    part = FAMILY_SLICES[family.name]
+    assert disagreements(x[:, part], wanted[:, part], family.features) == []
+
+
+def test_every_feature_varies_in_the_comparison(compared: tuple[Any, Any, Any, Any]) -> None:
+    _, wanted, _, _ = compared
+    assert [f.name for k, f in enumerate(FEATURES) if np.nanstd(wanted[:, k]) == 0] == []
+
+
+def test_the_guard_flags_the_same_transactions(compared: tuple[Any, Any, Any, Any]) -> None:
+    _, _, flags, added = compared
+    np.testing.assert_array_equal(flags, added)
+    assert {int(Flag.LATE), int(Flag.DUPLICATE)} <= set(added.tolist())
+
+
+@pytest.mark.parametrize("name", [f.name for f in FEATURES])
+def test_parity_check_sees_a_planted_skew(name: str, compared: tuple[Any, Any, Any, Any]) -> None:
+    x, wanted, _, _ = compared
+    column = [f.name for f in FEATURES].index(name)
+    skewed = x.copy()
+    feature = FEATURES[column]
+    value = np.nan_to_num(skewed[5::7, column], nan=feature.low)
+    skewed[5::7, column] = np.where(value > (feature.low + feature.high) / 2, value - 0.05, value + 0.05)
+    assert disagreements(skewed, wanted, FEATURES) == [name]
