@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 
 from stream.demo.topic import ends_of, read_all
@@ -14,20 +12,26 @@ from stream.pipeline import Chunk, Pipeline
 from stream.settings import load
 
 SAMPLE = 40_000
+CHUNK = 20_000
 BENCH_BANK = 9_001
 
 
 def fill_topic(bootstrap: str, topic: str, transactions: int, cards: int) -> int:
     """Send a simulated bank's transactions flat out; return how many the topic holds."""
-    from training.data.sender import send_all
+    from training.data.sender import BatchSender
     from training.data.simulator import Encoder, generate
 
     days = max(2, round(transactions / cards / 2))
     history = generate(bank_seed=BENCH_BANK, seed=1, cards=cards, days=days, prevalence_bp=20)
     count = min(transactions, history.table().num_rows)
     encoder = Encoder(history)
-    index = np.arange(count)
-    asyncio.run(send_all(bootstrap, topic, encoder.keys(index), encoder.values(index)))
+    sender = BatchSender(bootstrap)
+    try:
+        for low in range(0, count, CHUNK):
+            rows = np.arange(low, min(low + CHUNK, count))
+            sender.send(topic, encoder.keys(rows), encoder.values(rows))
+    finally:
+        sender.close()
     return sum(ends_of(bootstrap, topic).values())
 
 
@@ -43,6 +47,6 @@ def threshold_for(bootstrap: str, topic: str, share: float) -> float:
         cut = max(0, len(records) - SAMPLE // 8)
         pipeline.replay(tp, records[:cut])
         prepared = pipeline.prepare([Chunk(tp, records[cut:])])
-        scores.append(panel.score(prepared.x, prepared.s).score)
+        scores.append(panel.score(prepared.X, prepared.S).score)
         pipeline.close(tp)
     return float(np.quantile(np.concatenate(scores), 1.0 - share))

@@ -30,10 +30,11 @@ def command(
 
     from rich.console import Console
 
-    from stream.demo.run import Demo, Plan
+    from stream.demo.run import Demo, Plan, first_day
     from stream.demo.summary import conclude
 
     plan = Plan(
+        start=first_day(Plan.warmup_days + Plan.live_days),
         directory=directory.resolve(), seconds=seconds, cards=cards, bank=bank, seed=seed,
         prevalence_bp=prevalence_bp, device=device, keep=keep, svg=svg,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import shutil
 import time
@@ -40,6 +41,7 @@ class Plan:
     device: str = "auto"
     keep: bool = False
     svg: Path | None = None
+    start: str = ""
 
     @property
     def speed(self) -> float:
@@ -62,12 +64,18 @@ class Ran:
     notes: dict[str, float] = field(default_factory=dict)
 
 
+def first_day(days: int) -> str:
+    """ISO date so that a history of that many days ends at the last midnight UTC: event time is never ahead."""
+    today = dt.datetime.now(dt.UTC).date()
+    return (today - dt.timedelta(days=days)).isoformat()
+
+
 def _simulate(plan: Plan, bootstrap: str, topics: Settings, part: str) -> list[str]:
     days = plan.warmup_days + plan.live_days
     arguments = ["simulate", "--bootstrap", bootstrap, "--topic", topics.topics.transactions]
     arguments += ["--feedback-topic", topics.topics.feedback, "--cards", str(plan.cards), "--days", str(days)]
     arguments += ["--bank", str(plan.bank), "--seed", str(plan.seed), "--prevalence-bp", str(plan.prevalence_bp)]
-    arguments += ["--part", part, "--warmup-days", str(plan.warmup_days)]
+    arguments += ["--start", plan.start, "--part", part, "--warmup-days", str(plan.warmup_days)]
     arguments += ["--truth", str(plan.directory / f"truth-{part}.jsonl")]
     return [*arguments, *(["--speed", f"{plan.speed:.3f}"] if part == "live" else ["--rate", "0"])]
 
@@ -78,12 +86,12 @@ class Demo:
     def __init__(self, plan: Plan, console: Console) -> None:
         self.plan, self.console = plan, console
         self.parts = Parts(plan.directory)
-        self.kafka = EmbeddedKafka(plan.directory / "kafka")
+        self.kafka = EmbeddedKafka(plan.directory / "kafka", owned=not plan.keep)
         self.started = time.monotonic()
 
     def say(self, text: str) -> None:
         """One line of progress with the seconds since the start."""
-        self.console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/dim]  {text}", highlight=False)
+        self.console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True)
 
     def prepare(self) -> None:
         """Clear what an earlier run left, running or not."""
@@ -150,6 +158,7 @@ class Demo:
         """Draw until `done`; lines every five seconds where there is no terminal."""
         deadline = time.monotonic() + seconds
         before, rate, spoken = (time.monotonic(), 0.0), 0.0, 0.0
+        facts = _facts(scrape(ran.metrics), 0.0, feed.count)
         live = Live(console=self.console, refresh_per_second=4, transient=True) if self.console.is_terminal else None
         with live or _Nothing():
             while not done():
@@ -168,7 +177,7 @@ class Demo:
                     spoken = now
                     self.say("  ".join(f"{name} {value}" for name, value in facts.items()))
                 time.sleep(0.25)
-        if self.plan.svg:
+        if self.plan.svg and feed.count:
             recorder = Console(record=True, width=130, force_terminal=True, file=self.plan.svg.open("w"))
             recorder.print(screen(facts, feed))
             recorder.save_svg(str(self.plan.svg), title="fraudstream demo")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from stream.errors import BrokerError
@@ -76,10 +76,9 @@ def read_all(bootstrap: str, topic: str, until: dict[int, int] | None = None) ->
 
 def commit_at(bootstrap: str, group: str, topic: str, offsets: dict[int, int]) -> None:
     """Set a group's offsets, as an operator does who wants it to go live from there."""
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
     try:
-        admin.alter_group_offsets(
-            group, {TopicPartition(topic, p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()}
-        )
+        consumer.assign([TopicPartition(topic, partition) for partition in offsets])
+        consumer.commit({TopicPartition(topic, p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()})
     finally:
-        admin.close()
+        consumer.close()

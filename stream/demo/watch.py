@@ -42,11 +42,11 @@ class AlertFeed(threading.Thread):
         self.count = 0
         self.first_at: float | None = None
         self._stopping = threading.Event()
-        self._bootstrap, self._topic, self._partitions = bootstrap, topic, partitions
+        self._address, self._topic, self._partitions = bootstrap, topic, partitions
 
     def run(self) -> None:
         """Poll until `stop`."""
-        consumer = KafkaConsumer(bootstrap_servers=self._bootstrap, group_id=None, isolation_level="read_committed")
+        consumer = KafkaConsumer(bootstrap_servers=self._address, group_id=None, isolation_level="read_committed")
         tps = [TopicPartition(self._topic, p) for p in self._partitions]
         consumer.assign(tps)
         consumer.seek_to_beginning(*tps)
