@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Callable
 
-import pytest
-
-from tests.kafka.worker_rig import Topics, WorkerProcess, check, read_topic, transactions
+from tests.kafka.worker_rig import WorkerProcess, check, read_topic, topics_for, transactions
 
 
-@pytest.fixture
-def topics(kafka: str, new_topic: Callable[..., str]) -> Topics:
-    return Topics(kafka, *(new_topic(stem, partitions=4) for stem in ("tx", "alerts", "dead")), 4)
-
-
-def test_alerts_and_dead_letters_match_the_input(topics: Topics) -> None:
+def test_alerts_and_dead_letters_match_the_input(kafka: str, new_topic: Callable[..., str]) -> None:
+    topics = topics_for(kafka, new_topic)
     topics.produce(transactions(6000, seed=1, poison_every=101))
     worker = WorkerProcess(topics, "--exit-when-idle", "0.5")
     worker.wait_ready(4)

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from stream.features.arena import Arena
 from stream.pipeline import Chunk, Pipeline
@@ -94,6 +95,12 @@ class Topics:
         producer.close()
 
 
+def topics_for(kafka: str, new_topic: Callable[..., str], partitions: int = 4, **config: dict[str, str]) -> Topics:
+    """Make the three topics of a test; `config` may name ``alerts`` or ``dead`` with topic settings."""
+    names = [new_topic(stem, partitions=partitions, config=config.get(stem)) for stem in ("tx", "alerts", "dead")]
+    return Topics(kafka, *names, partitions)
+
+
 class WorkerProcess:
     """A worker and what it printed."""
 
@@ -153,6 +160,24 @@ class WorkerProcess:
 
     def output(self) -> str:
         return "\n".join(self.lines)
+
+
+def committed(topics: Topics) -> dict[int, int]:
+    """The group's offsets by partition."""
+    admin = KafkaAdminClient(bootstrap_servers=topics.bootstrap)
+    try:
+        found = admin.list_group_offsets(topics.group)[topics.group]
+        return {tp.partition: meta.offset for tp, meta in found.items() if tp.topic == topics.transactions}
+    finally:
+        admin.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+    """Wait for something that a worker does by itself."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.1)
 
 
 def read_topic(bootstrap: str, topic: str) -> list[Any]:
