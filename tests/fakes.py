@@ -68,7 +68,7 @@ class FakePanel:
     simulated: bool = True
     detectors: tuple[str, ...] = ("fake",)
     device_info: dict[str, str] = field(default_factory=lambda: {"fake": "cpu"})
-    thresholds: Thresholds = Thresholds(0.5, 0.8, 0.95)
+    thresholds: Thresholds = field(default_factory=lambda: Thresholds(0.5, 0.8, 0.95))
     neutral_features: F32 = field(default_factory=lambda: np.array([f.neutral for f in FEATURES], np.float32))
     neutral_sequence: F32 = field(default_factory=lambda: np.array([c.neutral for c in SEQUENCE_CHANNELS], np.float32))
 
