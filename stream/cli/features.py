@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -64,6 +66,11 @@ def _print_table() -> None:
     Console().print(table)
 
 
+def _about(family: str) -> str:
+    """What the family's own module says of it."""
+    return inspect.cleandoc(import_module(f"stream.features.{family}").__doc__ or "")
+
+
 def page() -> str:
     """Write docs/features.md from the registry."""
     from stream.features import FEATURES_VERSION, PROGRAM
@@ -83,12 +90,12 @@ def page() -> str:
         if row["family"] != family:
             family = row["family"]
             heading = "| feature | unit | scale | range | meaning | reason code |"
-            lines += ["", f"## {family}", "", heading, "|---|---|---|---|---|---|"]
+            lines += ["", f"## {family}", "", _about(family), "", heading, "|---|---|---|---|---|---|"]
         span = f"{row['low']:g} .. {row['high']:g}"
         lines.append(
             f"| `{row['name']}` | {row['unit']} | {row['scale']} | {span} | {row['meaning']} | `{row['code']}` |"
         )
-    lines += ["", "## sequence", "", "The same for each of the card's last 16 transactions, the current one last.", ""]
+    lines += ["", "## sequence", "", _about("sequence"), ""]
     lines += ["| channel | feature | quantum | neutral |", "|---|---|---|---|"]
     for c in channels:
         lines.append(f"| `{c['name']}` | {c['feature'] or 'a step is there'} | {c['step']:g} | {c['neutral']:g} |")

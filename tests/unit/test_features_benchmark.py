@@ -1,0 +1,34 @@
+"""The benchmark's yardstick counts what the compiled loop counts, and its report has the keys scripts rely on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.features import DAY, START, NumpyVelocity, _columns, describe, run
+from stream.features import FEATURE_NAMES, Arena, compute
+from stream.features.replay import part
+
+
+def test_numpy_yardstick_computes_the_same_windows() -> None:
+    rng = np.random.default_rng(1)
+    columns = _columns(rng, 400, START, 3 * DAY)
+    columns.flags[:] = 0
+    arena, rival = Arena(), NumpyVelocity(5)
+    columns.slot[:] = arena.slots([str(k) for k in rng.integers(0, 5, 400)])
+    ours, theirs = [], []
+    for k in range(400):
+        one = part(columns, k, k + 1)
+        theirs.append(rival.batch(one)[0])
+        ours.append(compute(arena, one)[0][0])
+    windows = ("5m", "1h", "24h", "7d", "30d")
+    names = [f"card_{what}_{w}" for w in windows for what in ("tx_count", "amount_sum")]
+    index = [FEATURE_NAMES.index(name) for name in names]
+    np.testing.assert_allclose(np.array(theirs), np.array(ours)[:, index], rtol=1e-5, atol=1e-6)
+
+
+def test_report_has_its_keys() -> None:
+    found = run(cards=(50,), batches=(8, 64), history=2)
+    assert set(found["cards"]["50"]["us_per_event"]) == {"8", "64"}
+    assert found["cards"]["50"]["bytes_per_card"] == found["bytes_per_card"]
+    assert found["ratio_numpy"] > 0
+    assert any("50 cards, batch     8" in line for line in describe(found))
