@@ -17,7 +17,7 @@ def command(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     markdown: bool = typer.Option(False, "--markdown", help="Print the page docs/features.md."),
 ) -> None:
-    """List every feature: name, range, meaning and reason code.
+    """List every feature: name, range and meaning; --json and --markdown give the rest as well.
 
     Example: fraudstream features --json
     """
@@ -57,12 +57,13 @@ def _print_table() -> None:
 
     rows = _rows()
     title = f"{len(rows)} features, version {FEATURES_VERSION}, {PROGRAM.row.itemsize} bytes a card"
-    table = Table(title=title)
-    for heading in ("family", "feature", "unit", "scale", "range", "meaning", "reason code"):
-        table.add_column(heading, overflow="fold")
+    table = Table(title=title, box=None, pad_edge=False)
+    for heading in ("family", "feature", "range"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("meaning", overflow="fold")
     for row in rows:
-        span = f"{row['low']:g} .. {row['high']:g}"
-        table.add_row(row["family"], row["name"], row["unit"], row["scale"], span, row["meaning"], row["code"])
+        span = f"{row['low']:g}..{row['high']:g}"
+        table.add_row(row["family"], row["name"], span, f"{row['meaning']} [dim]({row['unit']}, {row['scale']})[/dim]")
     Console().print(table)
 
 
