@@ -220,15 +220,15 @@ class Verdict:
         ) and not self.chain_problem
 
 
-def check(topics: Topics) -> Verdict:
+def check(topics: Topics, read: Callable[[str, str], list[Any]] = read_topic) -> Verdict:
     """Recompute alerts and dead letters from the input, uninterrupted and in one process, and compare."""
-    sources = read_topic(topics.bootstrap, topics.transactions)
+    sources = read(topics.bootstrap, topics.transactions)
     alerts, dead = expectation(topics.settings(), topics.transactions, sources)
-    told = read_topic(topics.bootstrap, topics.alerts)
+    told = read(topics.bootstrap, topics.alerts)
     bodies = [json.loads(record.value) for record in told]
     found = Counter((body["source"]["partition"], body["source"]["offset"]) for body in bodies)
     assert all(record.partition == body["source"]["partition"] for record, body in zip(told, bodies, strict=True))
-    letters = [json.loads(record.value) for record in read_topic(topics.bootstrap, topics.dead_letters)]
+    letters = [json.loads(record.value) for record in read(topics.bootstrap, topics.dead_letters)]
     found_dead = Counter((letter["partition"], letter["offset"]) for letter in letters)
     report = verify((record.partition, record.offset, record.value) for record in told)
     epochs: dict[int, int] = defaultdict(int)
