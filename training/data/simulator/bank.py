@@ -208,7 +208,7 @@ def _draw_fraud(rng: np.random.Generator) -> Fraud:
     weights = rng.dirichlet(np.full(len(STORY_NAMES), 4.0)) * 0.8 + 0.2 / len(STORY_NAMES)
     return Fraud(
         mix={name: float(weight) for name, weight in zip(STORY_NAMES, weights, strict=True)},
-        severity={name: float(rng.uniform(0.75, 1.3)) for name in STORY_NAMES},
+        severity={name: float(rng.uniform(0.85, 1.35)) for name in STORY_NAMES},
         decline=rng.uniform(0.08, 0.25),
         adaptive=rng.uniform(0.4, 0.9),
         unreported=rng.uniform(0.05, 0.10),

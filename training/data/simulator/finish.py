@@ -25,6 +25,7 @@ from training.data.simulator.rows import DEFAULT, Array, Rows, size
 
 DEVICES_PER_CARD = 3
 _STRANGE_DEVICES = 2**30
+_BORROWED_DAYS = 3
 
 
 def finish(bank: Bank, people: Population, rows: Rows, rng: np.random.Generator) -> None:
@@ -34,7 +35,7 @@ def finish(bank: Bank, people: Population, rows: Rows, rng: np.random.Generator)
     _fill(rows, "channel", _channel(people, rows, rng))
     _fill(rows, "type", np.where(rows["channel"] == ATM, CASH, PURCHASE))
     _fill(rows, "entry", _entry(people, rows, rng))
-    _fill(rows, "device", _device(people, rows, habits.uniform(0.01, 0.04), rng))
+    _fill(rows, "device", _device(people, rows, habits.uniform(0.04, 0.08), rng))
     _fill(rows, "ip", _address(people, rows, habits.uniform(0.05, 0.2), rng))
     _checks(rows, habits, rng)
     remote = np.isin(rows["channel"], (ECOM, MOTO))
@@ -70,7 +71,7 @@ def _entry(people: Population, rows: Rows, rng: np.random.Generator) -> Array:
 
 
 def _device(people: Population, rows: Rows, strange: float, rng: np.random.Generator) -> Array:
-    """The card's phone, at times its second device; the new phone once it is bought; rarely something unknown."""
+    """The card's phone, at times its second device; the new phone once it is bought; for some days a borrowed one."""
     card, number = rows["card"], size(rows)
     owned = len(people.cards) * DEVICES_PER_CARD
     changed = people.cards.new_phone_day[card] * DAY_MS
@@ -78,8 +79,14 @@ def _device(people: Population, rows: Rows, strange: float, rng: np.random.Gener
     which = np.where(rng.random(number) < 0.2, 1, np.where(renewed, 2, 0))
     fresh = renewed & (rows["time"] < changed + 4 * DAY_MS) & (which == 2) & (rows["channel"] == ECOM)
     rows["look_alike"][fresh & (rows["story"] == 0)] = NEW_PHONE
-    unknown = owned + rng.integers(0, _STRANGE_DEVICES, number)
-    return np.where(rng.random(number) < strange, unknown, card.astype(np.int64) * DEVICES_PER_CARD + which)
+    # A mixed hash of the card and the stretch of days decides, so that all visits of a stretch share one device.
+    stretch = rows["time"] // (_BORROWED_DAYS * DAY_MS)
+    mixed = (card.astype(np.uint64) << np.uint64(20)) + stretch.astype(np.uint64) + np.uint64(rng.integers(0, 2**60))
+    for factor, shift in ((0xBF58476D1CE4E5B9, 30), (0x94D049BB133111EB, 27)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    borrowed = ((mixed >> np.uint64(34)).astype(np.float64) / 2**30 < strange) & (rng.random(number) < 0.7)
+    unknown = owned + (mixed & np.uint64(_STRANGE_DEVICES - 1)).astype(np.int64)
+    return np.where(borrowed, unknown, card.astype(np.int64) * DEVICES_PER_CARD + which)
 
 
 def strange_device(people: Population, rng: np.random.Generator) -> int:

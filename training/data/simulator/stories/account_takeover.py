@@ -25,7 +25,7 @@ def plant(scene: Scene) -> list[Rows]:
         max(scene.at_hour(day, card, hour), int(0.2 * HOUR)),
         merchant=merchant,
         entry=np.where(stored, STORED, KEYED),
-        device=scene.device(),
+        device=scene.device(own=0.2),
         ip=scene.address(card, 0.4),
         channel=1,
         three_ds=rng.choice([0, 1, 2, 3], number, p=[0.3, 0.15, 0.05, 0.5]),

@@ -12,7 +12,7 @@ from training.data.simulator.calendar import DAY_MS
 from training.data.simulator.finish import strange_address, strange_device
 from training.data.simulator.population import Population
 from training.data.simulator.reference import APPROVED, CATEGORIES, MCC
-from training.data.simulator.rows import Array, Rows, make
+from training.data.simulator.rows import DEFAULT, Array, Rows, make
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -77,16 +77,18 @@ class Scene:
         first, last = merchants.pool[city], merchants.pool[city + 1]
         return int(first + self.rng.choice(np.flatnonzero(merchants.category[first:last] == MCC["6011"])))
 
-    def device(self) -> int:
-        """A device nobody has seen."""
-        return strange_device(self.people, self.rng)
+    def device(self, own: float = 0.0) -> int:
+        """A device nobody has seen; with probability `own` what the card's owner uses (remote control, cloned)."""
+        return DEFAULT if self.rng.random() < own else strange_device(self.people, self.rng)
 
     def address(self, card: int, abroad: float) -> int:
-        """An address of a fraudster; in another country with probability `abroad`."""
+        """An address of a fraudster: abroad with probability `abroad`, else one near home or behind the owner's."""
+        if self.rng.random() > 0.5 + abroad / 2:
+            return DEFAULT
         countries = len(self.people.country_offset_ms)
         home = int(self.people.cards.country[card])
         away = (home + int(self.rng.integers(1, countries))) % countries
-        return strange_address(self.people, away if self.rng.random() < abroad else home, self.rng)
+        return strange_address(self.people, away if self.rng.random() < 2 * abroad / (1 + abroad) else home, self.rng)
 
     @cached_property
     def by_card(self) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ def plant(scene: Scene) -> list[Rows]:
     pool = np.concatenate([scene.in_city(city, 60), scene.online(60)])
     wanted = pool[np.isin(scene.people.merchants.category[pool], _SELLS_WELL)]
     merchant = rng.choice(wanted if len(wanted) else pool, number)
-    amounts = scene.usual(card) * severity * np.exp(rng.normal(1.7, 0.5, number))
+    amounts = scene.usual(card) * severity * np.exp(rng.normal(1.8, 0.45, number))
     return [
         attempts(
             scene,

@@ -15,7 +15,7 @@ def plant(scene: Scene) -> list[Rows]:
     number = int(rng.integers(2, 3 + round(4 * severity)))
     digital = np.flatnonzero(scene.people.merchants.category == DIGITAL_CATEGORY)
     shops = np.where(rng.random(3) < 0.4, rng.choice(digital, 3), scene.online(3))
-    stranger = {"entry": KEYED, "device": scene.device(), "ip": scene.address(card, 0.5), "channel": 1}
+    stranger = {"entry": KEYED, "device": scene.device(own=0.2), "ip": scene.address(card, 0.5), "channel": 1}
     begin = int(day * 24 * HOUR)
     tests = attempts(
         scene,

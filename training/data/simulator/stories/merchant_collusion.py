@@ -31,7 +31,7 @@ def plant(scene: Scene) -> list[Rows]:
                 entry=KEYED,
                 three_ds=3,
                 cvv=rng.choice([0, 2], number),
-                device=scene.device(),
+                device=scene.device(own=0.6),
             )
         )
     return cases

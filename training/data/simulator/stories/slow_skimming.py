@@ -27,7 +27,7 @@ def plant(scene: Scene) -> list[Rows]:
         merchant=shop[(rng.random(number) < 0.25).astype(int)],
         entry=np.where(np.arange(number) == 0, KEYED, rng.choice([KEYED, STORED])),
         three_ds=3,
-        device=scene.device(),
+        device=scene.device(own=0.35),
         ip=scene.address(card, 0.4),
         channel=1,
     )
