@@ -7,11 +7,13 @@ read-only installation starts as quickly as any other.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.util
 import inspect
 import operator
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -275,7 +277,9 @@ def _written(name: str, source: str) -> Path:
     try:
         return _write(base / "fraudstream" / "features", name, source)
     except OSError:
-        return _write(Path(tempfile.mkdtemp(prefix="fraudstream-")), name, source)
+        folder = Path(tempfile.mkdtemp(prefix="fraudstream-features-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return _write(folder, name, source)
 
 
 def _write(folder: Path, name: str, source: str) -> Path:
