@@ -29,7 +29,12 @@ def latency(summary: dict[str, Any], path: Path) -> None:
     for name in ("p50", "p99"):
         axes.axvline(summary["latency_ms"][name], color=GREY, linestyle=":", linewidth=1)
         axes.text(summary["latency_ms"][name], 0.03, f" {name} {summary['latency_ms'][name]:.0f} ms", color=GREY)
-    axes.set(xscale="log", xlabel="ms from the record in the log to its alert in the log", ylabel="share of alerts", ylim=(0, 1.02))
+    axes.set(
+        xscale="log",
+        xlabel="ms from the record in the log to its alert in the log",
+        ylabel="share of alerts",
+        ylim=(0, 1.02),
+    )
     axes.set_title(f"{summary['alerts']:,} alerts at {summary['throughput_tps']:,.0f} transactions a second")
     figure.savefig(path, dpi=110)
     plt.close(figure)
@@ -41,14 +46,18 @@ def scores(summary: dict[str, Any], path: Path) -> None:
     edges = np.array(histogram["edges"])
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
     width = np.diff(edges)
-    axes.bar(edges[:-1], np.maximum(histogram["honest"], 0.5), width, align="edge", color=BLUE, alpha=0.55, label="honest")
+    axes.bar(
+        edges[:-1], np.maximum(histogram["honest"], 0.5), width, align="edge", color=BLUE, alpha=0.55, label="honest"
+    )
     axes.bar(edges[:-1], np.maximum(histogram["fraud"], 0.5), width, align="edge", color=RED, alpha=0.6, label="fraud")
     if summary["review_threshold"]:
         axes.axvline(summary["review_threshold"], color=GREY, linestyle=":", label="review threshold")
     axes.set(yscale="log", xlabel="calibrated score of the panel", ylabel="transactions", xlim=(0, 1))
     axes.legend(frameon=False)
     plan = summary["plan"]
-    axes.set_title(f"{summary['transactions']:,} transactions of a bank the models never saw, {plan['prevalence_bp']} bp fraud")
+    axes.set_title(
+        f"{summary['transactions']:,} transactions of a bank the models never saw, {plan['prevalence_bp']} bp fraud"
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -49,7 +49,9 @@ def _ours(environment: dict[str, str], total: int, log: Path) -> dict[str, float
     with log.open("wb") as sink:
         process = subprocess.Popen(
             [sys.executable, "-m", "stream", "worker", "--metrics-port", "0"],
-            stdout=sink, stderr=subprocess.STDOUT, env=environment,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env=environment,
         )
     try:
         address = _address(process, log)
@@ -73,7 +75,9 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     raise FraudstreamError(f"the worker did not start: {log.read_text(errors='replace')[-500:]}")
 
 
-def _sample(process: subprocess.Popen[bytes], address: str, total: int, log: Path) -> list[tuple[float, float, float, float]]:
+def _sample(
+    process: subprocess.Popen[bytes], address: str, total: int, log: Path
+) -> list[tuple[float, float, float, float]]:
     """(seconds, transactions, CPU seconds, alerts) every 100 ms until all is done."""
     samples: list[tuple[float, float, float, float]] = []
     deadline = time.monotonic() + PATIENCE_S
@@ -83,7 +87,9 @@ def _sample(process: subprocess.Popen[bytes], address: str, total: int, log: Pat
         got = scrape(address)
         if got:
             now = time.monotonic()
-            samples.append((now, got["fraud_transactions_total"], got["process_cpu_seconds_total"], got["fraud_alerts_total"]))
+            samples.append(
+                (now, got["fraud_transactions_total"], got["process_cpu_seconds_total"], got["fraud_alerts_total"])
+            )
         time.sleep(0.1)
     return samples
 
@@ -92,7 +98,11 @@ def _rival(environment: dict[str, str], total: int, log: Path) -> dict[str, floa
     with log.open("wb") as errors:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.tuned_confluent", str(total), str(WARM)],
-            stdout=subprocess.PIPE, stderr=errors, env=environment, timeout=PATIENCE_S, check=False,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            timeout=PATIENCE_S,
+            check=False,
         )
     if done.returncode:
         raise FraudstreamError(f"the confluent loop failed: {log.read_text(errors='replace')[-500:]}")
@@ -103,7 +113,10 @@ def run(transactions: int, rounds: int, cards: int) -> dict[str, Any]:
     """Measure; see `describe` for what the keys mean."""
     ours: list[dict[str, float]] = []
     rival: list[dict[str, float]] = []
-    with tempfile.TemporaryDirectory(prefix="fraudstream-bench-") as folder, EmbeddedKafka(Path(folder) / "kafka") as kafka:
+    with (
+        tempfile.TemporaryDirectory(prefix="fraudstream-bench-") as folder,
+        EmbeddedKafka(Path(folder) / "kafka") as kafka,
+    ):
         bootstrap = kafka.start()
         ensure_topics(bootstrap, product_topics(PARTITIONS))
         total = fill_topic(bootstrap, TopicSettings().transactions, transactions, cards)
@@ -127,7 +140,11 @@ def _result(ours: list[dict[str, float]], rival: list[dict[str, float]], total: 
         "cpu_us_per_tx": median(ours, "cpu_us"),
         "ratio_tuned_confluent": statistics.median(ratios),
         "ratios": ratios,
-        "tuned_confluent": {"tps": median(rival, "tps"), "cpu_us": median(rival, "cpu_us"), "alerts": median(rival, "alerts")},
+        "tuned_confluent": {
+            "tps": median(rival, "tps"),
+            "cpu_us": median(rival, "cpu_us"),
+            "alerts": median(rival, "alerts"),
+        },
         "transactions": total,
         "alerts": median(ours, "alerts"),
         "rounds": {"ours": ours, "tuned_confluent": rival},
@@ -141,7 +158,7 @@ def describe(result: dict[str, Any]) -> list[str]:
     spread = ", ".join(f"{r:.2f}" for r in result["ratios"])
     return [
         f"{result['transactions']:,} transactions, {result['alerts']:,.0f} alerts durable; {result['machine']}",
-        f"fraudstream worker      {result['throughput_tps']:>9,.0f} tx/s  {result['cpu_us_per_tx']:5.1f} µs CPU a transaction",
-        f"tuned confluent loop    {rival['tps']:>9,.0f} tx/s  {rival['cpu_us']:5.1f} µs CPU a transaction",
+        f"fraudstream worker    {result['throughput_tps']:>9,.0f} tx/s, {result['cpu_us_per_tx']:5.1f} µs CPU a transaction",
+        f"tuned confluent loop  {rival['tps']:>9,.0f} tx/s, {rival['cpu_us']:5.1f} µs CPU a transaction",
         f"ratio {result['ratio_tuned_confluent']:.2f} (rounds: {spread})",
     ]

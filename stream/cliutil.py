@@ -23,7 +23,9 @@ def require_extra(module: str, extra: str) -> None:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise SettingError(f"this command needs {module}; install it with: pip install 'fraudstream[{extra}]'") from error
+        raise SettingError(
+            f"this command needs {module}; install it with: pip install 'fraudstream[{extra}]'"
+        ) from error
 
 
 def emit_json(value: Any, path: Path | None = None) -> None:

@@ -86,7 +86,9 @@ class SecuritySettings(Section):
     @field_validator("token_key")
     @classmethod
     def _no_placeholder(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and (value.get_secret_value().lower() in PLACEHOLDERS or len(value.get_secret_value()) < 16):
+        if value is not None and (
+            value.get_secret_value().lower() in PLACEHOLDERS or len(value.get_secret_value()) < 16
+        ):
             raise ValueError("is a placeholder or shorter than 16 characters; set a random key")
         return value
 
@@ -110,7 +112,11 @@ class Settings(BaseSettings):
     """Everything the worker reads at start."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="FRAUDSTREAM_", env_nested_delimiter="__", nested_model_default_partial_update=True
+        frozen=True,
+        extra="forbid",
+        env_prefix="FRAUDSTREAM_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
     )
 
     kafka: KafkaSettings = KafkaSettings()
@@ -138,7 +144,9 @@ class Settings(BaseSettings):
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        merged[key] = _merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        merged[key] = (
+            _merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        )
     return merged
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from importlib.metadata import entry_points
 
@@ -40,14 +39,11 @@ def root(version: bool = typer.Option(False, "--version", help="Print the versio
 
 def _mount() -> None:
     for name, module in _COMMANDS.items():
-        if not importlib.util.find_spec(module): continue
         app.command(name)(importlib.import_module(module).command)
     for name, module in _GROUPS.items():
-        if not importlib.util.find_spec(module): continue
         app.add_typer(importlib.import_module(module).app, name=name)
     for point in sorted(entry_points(group="fraudstream.commands"), key=lambda p: p.name):
-        try: loaded = point.load()
-        except ImportError: continue
+        loaded = point.load()
         if isinstance(loaded, typer.Typer):
             app.add_typer(loaded, name=point.name)
         else:

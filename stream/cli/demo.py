@@ -16,7 +16,8 @@ def command(
     prevalence_bp: Annotated[int, typer.Option(help="Frauds in 10,000 transactions.", min=0, max=1000)] = 80,
     device: Annotated[str, typer.Option(help="auto, cuda or cpu.")] = "auto",
     directory: Annotated[Path, typer.Option("--dir", help="Folder of the run.")] = Path(".run/demo"),
-    keep: Annotated[bool, typer.Option("--keep", help="Leave broker and worker running and print their addresses.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave broker and worker running, print addresses.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Only end what an earlier --keep left running.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Also draw the last live table into this SVG file.")] = None,
 ) -> None:
     """Start Kafka, a worker and a simulated bank; show alerts with reasons as they come; judge the run; clean up.
@@ -35,8 +36,15 @@ def command(
 
     plan = Plan(
         start=first_day(Plan.warmup_days + Plan.live_days),
-        directory=directory.resolve(), seconds=seconds, cards=cards, bank=bank, seed=seed,
-        prevalence_bp=prevalence_bp, device=device, keep=keep, svg=svg,
+        directory=directory.resolve(),
+        seconds=seconds,
+        cards=cards,
+        bank=bank,
+        seed=seed,
+        prevalence_bp=prevalence_bp,
+        device=device,
+        keep=keep,
+        svg=svg,
     )
     console = Console()
     demo = Demo(plan, console)
@@ -44,6 +52,9 @@ def command(
     kept = False
     try:
         demo.prepare()
+        if stop:
+            console.print("nothing of the demo runs any more")
+            return
         ran = demo.play()
         if not keep:
             ran.worker_code = demo.stop_worker()
@@ -56,6 +67,6 @@ def command(
         if not kept:
             demo.close()
     if kept:
-        console.print(f"left running: Kafka {ran.bootstrap}, metrics {ran.metrics}/metrics; end them by starting the demo again "
-                      f"or with: fraudstream demo --stop")
+        console.print(f"left running: Kafka {ran.bootstrap}, worker metrics {ran.metrics}/metrics")
+        console.print("end them with: fraudstream demo --stop")
     raise typer.Exit(0 if ok else 1)

@@ -73,7 +73,11 @@ def by_story(stream: Stream, alerted: npt.NDArray[np.bool_]) -> dict[str, dict[s
     for name in sorted(set(stream.story) - {""}):
         mine = story == name
         cases, caught = np.unique(stream.episode[mine]), np.unique(stream.episode[mine & alerted])
-        found[name] = {"cases": float(len(cases)), "caught": float(len(caught)), "recall": _share(len(caught), len(cases))}
+        found[name] = {
+            "cases": float(len(cases)),
+            "caught": float(len(caught)),
+            "recall": _share(len(caught), len(cases)),
+        }
     return found
 
 

@@ -64,7 +64,10 @@ def expect(settings: Settings, source: dict[int, list[Any]], warm_until: dict[in
     """Replay the warm-up, then decide every live record, partition by partition."""
     panel = load_panel(settings)
     review = settings.decision.review_threshold or panel.thresholds.review
-    lowered = load(None, settings.model_dump() | {"decision": {**settings.decision.model_dump(), "review_threshold": review - EDGE}})
+    lowered = load(
+        None,
+        settings.model_dump() | {"decision": {**settings.decision.model_dump(), "review_threshold": review - EDGE}},
+    )
     pipeline = Pipeline(lowered, panel, topic_id="judge")
     found = Expected(set(), set(), set(), np.empty((0, 0)), np.empty(0), [])
     features, scores = [], []

@@ -91,7 +91,9 @@ class Demo:
 
     def say(self, text: str) -> None:
         """One line of progress with the seconds since the start."""
-        self.console.print(f"[dim]{time.monotonic() - self.started:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True)
+        self.console.print(
+            f"[dim]{time.monotonic() - self.started:5.1f} s[/dim]  {text}", highlight=False, soft_wrap=True
+        )
 
     def prepare(self) -> None:
         """Clear what an earlier run left, running or not."""
@@ -116,7 +118,9 @@ class Demo:
         self.parts.wait("warmup", 180)
         warm_until = ends_of(bootstrap, settings.topics.transactions)
         commit_at(bootstrap, GROUP, settings.topics.transactions, warm_until)
-        self.say(f"{sum(warm_until.values()):,} warm-up transactions are in the topic; they are learnt from, not scored")
+        self.say(
+            f"{sum(warm_until.values()):,} warm-up transactions are in the topic; they are learnt from, not scored"
+        )
         metrics = self._start_worker(bootstrap)
         ran = Ran(settings, bootstrap, metrics, warm_until, plan.directory / "truth-live.jsonl")
         self._live(ran)
@@ -132,15 +136,19 @@ class Demo:
                 facts = dict(item.split("=", 1) for item in line.split()[1:] if "=" in item)
                 self.say(f"the worker is ready; metrics at {facts['metrics']}/metrics")
                 return facts["metrics"]
-        raise FraudstreamError(f"the worker did not become ready; its log {self.plan.directory / 'worker.log'} ends: "
-                               f"{self.parts.last_line('worker')}")
+        raise FraudstreamError(
+            f"the worker did not become ready; its log {self.plan.directory / 'worker.log'} ends: "
+            f"{self.parts.last_line('worker')}"
+        )
 
     def _live(self, ran: Ran) -> None:
         plan = self.plan
         feed = AlertFeed(ran.bootstrap, ran.settings.topics.alerts, list(ran.warm_until))
         feed.start()
-        self.say(f"live: {plan.live_days} days of card traffic in {plan.seconds:.0f} s (event time ×{plan.speed:,.0f}), "
-                 f"{plan.prevalence_bp} frauds in 10,000")
+        self.say(
+            f"live: {plan.live_days} days of card traffic in {plan.seconds:.0f} s (event time ×{plan.speed:,.0f}), "
+            f"{plan.prevalence_bp} frauds in 10,000"
+        )
         began = time.monotonic()
         self.parts.start("live", _simulate(plan, ran.bootstrap, ran.settings, "live"))
         self._watch(feed, ran, lambda: self.parts.code("live") is not None, plan.seconds + 60)

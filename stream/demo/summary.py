@@ -18,7 +18,33 @@ if TYPE_CHECKING:
     from stream.demo.run import Demo, Ran
 
 SCORE_EDGES = [round(i / 40, 3) for i in range(41)]
-LATENCY_EDGES_MS = [0.0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000, 2000, 5000]
+LATENCY_EDGES_MS = [
+    0.0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    10,
+    12,
+    15,
+    20,
+    25,
+    30,
+    40,
+    50,
+    75,
+    100,
+    150,
+    200,
+    300,
+    500,
+    1e3,
+    2e3,
+    5e3,
+]
 
 
 def conclude(demo: Demo, ran: Ran) -> bool:
@@ -35,10 +61,8 @@ def conclude(demo: Demo, ran: Ran) -> bool:
     seen = told(ran.bootstrap, ran.settings)
     summary = _delivery(expected, seen) | _speed(ran, source, seen)
     summary |= _quality(ran, source, expected, seen)
-    summary["plan"] = {
-        "bank": demo.plan.bank, "seed": demo.plan.seed, "cards": demo.plan.cards, "prevalence_bp": demo.plan.prevalence_bp,
-        "warmup_days": demo.plan.warmup_days, "live_days": demo.plan.live_days, "speed": demo.plan.speed,
-    }
+    told_of = ("bank", "seed", "cards", "prevalence_bp", "warmup_days", "live_days", "speed")
+    summary["plan"] = {name: getattr(demo.plan, name) for name in told_of}
     path = demo.plan.directory / "summary.json"
     emit_json(summary, path)
     demo.console.print(_table(summary))
@@ -118,16 +142,24 @@ def _table(summary: dict[str, Any]) -> Table:
     table.add_column()
     latency = summary["latency_ms"]
     single = summary["best_single_feature"]
-    table.add_row("transactions scored live", f"{summary['transactions']:,} at {summary['throughput_tps']:,.0f} a second (paced)")
-    table.add_row("alerts, dead letters", f"{summary['alerts']:,}, {summary['dead_letters']:,}")
-    table.add_row("lost, extra, told twice", f"{summary['lost']}, {summary['extra']}, {summary['duplicates']}")
-    table.add_row("record to durable alert", f"p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms")
+    rows = [
+        (
+            "transactions scored live",
+            f"{summary['transactions']:,} at {summary['throughput_tps']:,.0f} a second (paced)",
+        ),
+        ("alerts, dead letters", f"{summary['alerts']:,}, {summary['dead_letters']:,}"),
+        ("lost, extra, told twice", f"{summary['lost']}, {summary['extra']}, {summary['duplicates']}"),
+        ("record to durable alert", f"p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"),
+    ]
     if summary["first_alert_seconds"] is not None:
-        table.add_row("first alert", f"{summary['first_alert_seconds']:.0f} s after the start")
-    table.add_row("by case", f"recall {summary['recall']:.2f} at precision {summary['precision']:.2f} "
-                             f"({summary['alert_cases']:.0f} alerted, {summary['fraud_cases']:.0f} fraudulent)")
-    table.add_row("best single feature", f"recall {single['recall']:.2f} at precision {single['precision']:.2f}, "
-                                         f"as many cases ({single['feature']})")
+        rows.append(("first alert", f"{summary['first_alert_seconds']:.0f} s after the start"))
+    counted = f"({summary['alert_cases']:.0f} cases alerted, {summary['fraud_cases']:.0f} frauds)"
+    rows.append(("by case", f"recall {summary['recall']:.2f} at precision {summary['precision']:.2f} {counted}"))
+    alone = f"recall {single['recall']:.2f} at precision {single['precision']:.2f} with as many cases"
+    rows.append(("best single feature", f"{alone} ({single['feature']})"))
     for name, story in summary["stories"].items():
-        table.add_row(f"  {name.replace('_', ' ')}", f"recall {story['recall']:.2f} ({story['caught']:.0f} of {story['cases']:.0f} cases)")
+        found = f"({story['caught']:.0f} of {story['cases']:.0f})"
+        rows.append((f"  {name.replace('_', ' ')}", f"recall {story['recall']:.2f} {found}"))
+    for row in rows:
+        table.add_row(*row)
     return table

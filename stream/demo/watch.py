@@ -69,7 +69,13 @@ def _alert_row(alert: dict[str, Any]) -> tuple[str, str, Text, str, str]:
     shown = alert["transaction"]
     reasons = "; ".join(reason["text"] for reason in alert["reasons"][:3]) or ", ".join(alert["rules"])
     amount = f"{alert['amount_base']:,.2f}"
-    return alert["event_time"][5:16].replace("T", " "), amount, Text(f"{alert['score']:.3f}", style), shown["card_id"][:12], reasons
+    return (
+        alert["event_time"][5:16].replace("T", " "),
+        amount,
+        Text(f"{alert['score']:.3f}", style),
+        shown["card_id"][:12],
+        reasons,
+    )
 
 
 def screen(facts: dict[str, str], feed: AlertFeed) -> Group:
