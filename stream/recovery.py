@@ -80,6 +80,7 @@ class Recovery:
         settings: Settings,
         source: Source,
         state: State,
+        *,
         exclusive: Exclusive,
         logs: TakeOver,
         metrics: Metrics,
@@ -175,9 +176,16 @@ class Recovery:
                 raise self._expired(tp.partition, known, begin, end)
             offsets[tp.partition] = known
         missing = {partition: offsets[partition] for partition in wanted if partition not in committed}
-        while missing and not lease.over and not await group.commit_lease(lease, missing):
-            await asyncio.sleep(0.2)
+        await self._anchor(lease, group, missing)
         return offsets
+
+    @staticmethod
+    async def _anchor(lease: Lease, group: Group, offsets: dict[int, int]) -> None:
+        """Commit where a new group begins, so that an offset missing later is known to have been lost."""
+        while offsets and not lease.over:
+            if await group.commit_lease(lease, offsets):
+                return
+            await asyncio.sleep(0.2)
 
     def _expired(self, partition: int, offset: int, begin: int, end: int) -> SettingError:
         kafka, topic = self._settings.kafka, self._settings.topics.transactions

@@ -34,7 +34,9 @@ class Tail:
 
     def decided_until(self) -> int:
         """Highest source offset told; -1 when there is none."""
-        return max((_number(h, "source_offset") for h, _ in self._records if h.get("topic_id") == self._topic_id), default=-1)
+        return max(
+            (_number(h, "source_offset") for h, _ in self._records if h.get("topic_id") == self._topic_id), default=-1
+        )
 
     def tip(self) -> Tip:
         """The tip to continue from, under the next epoch: the newest epoch's last alert, whatever a zombie added."""
@@ -73,6 +75,8 @@ async def read_tails(
     ----------
     consumer
         A started consumer without a group, `read_committed`; its assignment is replaced.
+    topic, partitions
+        What to read.
     depth
         Offsets to look back at first.
 

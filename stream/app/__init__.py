@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -25,6 +24,8 @@ def run_worker(settings: Settings, *, exit_when_idle: float | None = None) -> in
 
     Parameters
     ----------
+    settings
+        Everything that was read at start.
     exit_when_idle
         Stop after so many seconds without lag; None runs until a signal.
 
@@ -52,7 +53,15 @@ def run_worker(settings: Settings, *, exit_when_idle: float | None = None) -> in
         metrics.start([(m.name, m.version, m.sha256) for m in panel.models], panel.device_info)
         from stream.app.assembly import run
 
-        code = run(settings, panel, topics, metrics, health, server.url, _say, exit_when_idle)
+        code = run(
+            settings,
+            panel,
+            topics,
+            metrics=metrics,
+            health=health,
+            say=lambda line: _say(f"{line} metrics={server.url}"),
+            exit_when_idle=exit_when_idle,
+        )
     except FraudstreamError as error:
         _end_hard_if_stuck(error.exit_code, f"fraudstream: {error}\n")
         raise

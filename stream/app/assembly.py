@@ -34,9 +34,9 @@ def run(
     settings: Settings,
     panel: Panel,
     topics: Topics,
+    *,
     metrics: Metrics,
     health: Health,
-    url: str,
     say: Callable[[str], None],
     exit_when_idle: float | None,
 ) -> int:
@@ -54,16 +54,18 @@ def run(
         )
         engine = Engine(settings, pipeline, deliverer, metrics)
         health.stalled_for = engine.stalled_for
-        recovery = Recovery(settings, topics.source, pipeline, engine.exclusive, deliverer, metrics)
+        recovery = Recovery(
+            settings, topics.source, pipeline, exclusive=engine.exclusive, logs=deliverer, metrics=metrics
+        )
         worker = Worker(
             settings,
             engine,
             deliverer,
             recovery,
-            metrics,
-            health,
-            lambda line: say(f"{line} metrics={url}"),
-            exit_when_idle,
+            metrics=metrics,
+            health=health,
+            say=say,
+            exit_when_idle=exit_when_idle,
         )
         return await worker.run()
 
@@ -88,7 +90,7 @@ def _warm_up(pipeline: Pipeline) -> None:
     log.info("kernels ready in %.1f s (the first start on a machine compiles them)", time.monotonic() - began)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Sample:
     """A record that never was in Kafka."""
 

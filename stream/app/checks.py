@@ -49,8 +49,8 @@ def check_broker(settings: Settings) -> Topics:
         return _check_topics(settings, admin)
     except (KafkaError, OSError, ValueError) as error:
         raise BrokerError(
-            f"kafka.bootstrap {kafka.bootstrap!r} cannot be reached ({type(error).__name__}: {error}); start the broker "
-            "or correct the address"
+            f"kafka.bootstrap {kafka.bootstrap!r} cannot be reached ({type(error).__name__}: {error}); "
+            "start the broker or correct the address"
         ) from None
     finally:
         if admin is not None:

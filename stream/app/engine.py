@@ -133,7 +133,7 @@ class Engine:
         """Wait until nothing is in flight; False when the time is up."""
         try:
             await asyncio.wait_for(self._idle.wait(), timeout_s)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return False
         return True
 

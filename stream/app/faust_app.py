@@ -14,7 +14,7 @@ from stream.transport.consumer import ChunkSchema, Listener, Transport
 from stream.transport.lease import Delivery
 
 
-class QuietMonitor(faust.Monitor):  # type: ignore[misc]
+class QuietMonitor(faust.Monitor):
     """Faust's monitor without its work per message; ours counts once per batch."""
 
     def on_message_in(self, *args: Any, **kwargs: Any) -> None:
@@ -33,7 +33,7 @@ class QuietMonitor(faust.Monitor):  # type: ignore[misc]
         """Do nothing."""
 
 
-class NoTables(TableManager):  # type: ignore[misc]
+class NoTables(TableManager):
     """Faust waits a second for tables to be registered; there are none."""
 
     async def on_start(self) -> None:
@@ -42,14 +42,14 @@ class NoTables(TableManager):  # type: ignore[misc]
         await self.recovery.start()
 
 
-class ConsumerOnly(BootStrategy):  # type: ignore[misc]
+class ConsumerOnly(BootStrategy):
     """Starts no producer of Faust's (it is not idempotent, its flush is none) and no web server."""
 
     enable_kafka_producer = False
     enable_web = False
 
 
-class FraudApp(faust.App):  # type: ignore[misc]
+class FraudApp(faust.App):
     """A Faust app on our transport."""
 
     BootStrategy = ConsumerOnly
@@ -67,6 +67,8 @@ def build(settings: Settings, listener: Listener, accept: Callable[[Delivery], N
 
     Parameters
     ----------
+    settings
+        Group, broker and topics.
     listener
         Told about assignments and failures.
     accept

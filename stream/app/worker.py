@@ -42,6 +42,7 @@ class Worker:
         engine: Engine,
         deliverer: Deliverer,
         recovery: Recovery,
+        *,
         metrics: Metrics,
         health: Health,
         say: Callable[[str], None],
@@ -182,7 +183,7 @@ class Worker:
         while time.monotonic() < deadline and not lease.lost:
             try:
                 done = await asyncio.wait_for(self._commit(lease), max(0.05, deadline - time.monotonic()))
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 return False
             if done:
                 return True

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
@@ -83,25 +84,28 @@ class Outbox:
                 position += 1
             batch.close()
             if position == start:
-                raise PublishError(f"{topic}[{partition}] cannot be written: a record exceeds {self._batch_bytes} bytes")
+                raise PublishError(
+                    f"{topic}[{partition}] cannot be written: a record exceeds {self._batch_bytes} bytes"
+                )
             try:
                 await self._acknowledged(await producer.send_batch(batch, topic, partition=partition))
-            except (KafkaError, asyncio.TimeoutError) as error:
+            except (TimeoutError, KafkaError) as error:
                 raise PublishError(
                     f"{topic}[{partition}] cannot be written ({type(error).__name__}: {error}); stopped before the "
                     "offsets of these transactions are committed, they are processed again at the next start"
                 ) from error
 
-    async def _acknowledged(self, done: asyncio.Future[object]) -> None:
+    async def _acknowledged(self, done: asyncio.Future[Any]) -> None:
         """Wait for the broker, or for the producer being given up: then nobody would ever answer."""
         given_up = self._given_up
-        await asyncio.wait({done, given_up}, timeout=self._timeout_s + 5, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {done, given_up}
+        await asyncio.wait(waiting, timeout=self._timeout_s + 5, return_when=asyncio.FIRST_COMPLETED)
         if done.done():
             done.result()
         elif given_up.done():
             raise ProducerClosed("given up")
         else:
-            raise asyncio.TimeoutError
+            raise TimeoutError
 
     async def close(self) -> None:
         """Close an outbox that has nothing in flight."""

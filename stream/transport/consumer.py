@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 from aiokafka.structs import TopicPartition
+from faust import types
 from faust.serializers.schemas import Schema
 from faust.transport.consumer import Fetcher
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP as FaustTP
 from faust.types.tuples import ConsumerMessage
 
 from stream.settings import Settings
@@ -37,14 +37,14 @@ class Listener(Protocol):
         """Stop the worker."""
 
 
-class ChunkMessage(ConsumerMessage):  # type: ignore[misc]
+class ChunkMessage(ConsumerMessage):
     """Faust's message around one chunk."""
 
     __slots__ = ("delivery",)
     delivery: Delivery
 
 
-class ChunkSchema(Schema):  # type: ignore[misc]
+class ChunkSchema(Schema):
     """Hands the chunk to the agent as the event's value; nothing is decoded here."""
 
     def loads_key(self, app: Any, message: Any, **kwargs: Any) -> Any:
@@ -56,7 +56,7 @@ class ChunkSchema(Schema):  # type: ignore[misc]
         return message.delivery
 
 
-class BatchConsumer(driver.Consumer):  # type: ignore[misc]
+class BatchConsumer(driver.Consumer):
     """Delivers chunks to the agent and carries the lease through rebalances.
 
     Replaces of faust 0.15.3: `_drain_messages` (one callback per record), the ack lists and `_new_offset` (they commit
@@ -104,7 +104,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _message(self, topic: str, chunk: Delivery) -> ChunkMessage:
         last = chunk.records[-1]
-        tp = FaustTP(topic, chunk.partition)
+        tp = types.TP(topic, chunk.partition)
         message = ChunkMessage(
             topic, chunk.partition, last.offset, last.timestamp / 1000.0, 0, (), None, b"", None, 0, 0, tp
         )
@@ -199,7 +199,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return await future
 
 
-class Transport(driver.Transport):  # type: ignore[misc]
+class Transport(driver.Transport):
     """Faust's Kafka transport with our consumer."""
 
     Consumer = BatchConsumer

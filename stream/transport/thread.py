@@ -32,7 +32,7 @@ FATAL_FETCH = (
 )
 
 
-class RebalanceListener(driver.ConsumerRebalanceListener):  # type: ignore[misc]
+class RebalanceListener(driver.ConsumerRebalanceListener):
     """Marks the lease before anything else happens, on the thread that fetches."""
 
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> Awaitable[None]:
@@ -47,7 +47,7 @@ class RebalanceListener(driver.ConsumerRebalanceListener):  # type: ignore[misc]
         await super().on_partitions_assigned(assigned)
 
 
-class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+class BatchThread(driver.AIOKafkaConsumerThread):
     """The consumer's thread: fetches chunks, commits, watches the coordinator."""
 
     settings: Settings
@@ -135,7 +135,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     # -- fetching
 
-    @Service.task  # type: ignore[misc]
+    @Service.task
     async def _pump(self) -> None:
         while not self.should_stop:
             try:
@@ -183,14 +183,13 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return 0
         chunks: list[Delivery] = []
         total = 0
-        for partition, records in fetched.items():
+        for partition, found in fetched.items():
             expected = lease.expected.get(partition)
             if expected is None:
                 continue
-            if records[0].offset < expected:
-                records = [record for record in records if record.offset >= expected]
-                if not records:
-                    continue
+            records = found if found[0].offset >= expected else [r for r in found if r.offset >= expected]
+            if not records:
+                continue
             lease.expected[partition] = records[-1].offset + 1
             total += len(records)
             for start in range(0, len(records), CHUNK):
@@ -211,7 +210,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     # -- the coordinator
 
-    @Service.task  # type: ignore[misc]
+    @Service.task
     async def _watchdog(self) -> None:
         """Consume the coordinator's errors: it waits for that before it rejoins, and nobody else would.
 
@@ -250,7 +249,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
         try:
             return await asyncio.wait_for(send(), self.settings.kafka.session_timeout_s)
-        except (errors.KafkaError, asyncio.TimeoutError) as error:
+        except (errors.KafkaError, TimeoutError) as error:
             self.log.warning("commit refused: %r", error)
             return False
 

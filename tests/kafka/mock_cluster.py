@@ -52,7 +52,9 @@ class MockCluster:
 
     def fail_next(self, request: int, *codes: int) -> None:
         """Answer the next requests of a kind with these error codes."""
-        self._lib.rd_kafka_mock_push_request_errors_array(self._cluster, request, len(codes), (c.c_int * len(codes))(*codes))
+        self._lib.rd_kafka_mock_push_request_errors_array(
+            self._cluster, request, len(codes), (c.c_int * len(codes))(*codes)
+        )
 
     def close(self) -> None:
         self._lib.rd_kafka_mock_cluster_destroy(self._cluster)

@@ -24,7 +24,7 @@ def test_a_killed_worker_leaves_no_trace(kafka: str, new_topic: Callable[..., st
     second.kill()
     feed.join()
     third = WorkerProcess(topics, "--exit-when-idle", "0.5")
-    assert third.wait(60) == 0, third.output()
+    assert third.wait(150) == 0, third.output()
     verdict = check(topics)
     assert verdict.clean(), verdict
     assert verdict.alerts > 100 and verdict.dead > 50

@@ -23,7 +23,7 @@ def test_partitions_move_without_loss_or_repeat(kafka: str, new_topic: Callable[
     third = WorkerProcess(topics, "--exit-when-idle", "1.0")
     third.wait_ready(2)
     assert first.terminate() == 0, first.output()
-    assert third.wait(60) == 0, third.output()
+    assert third.wait(150) == 0, third.output()
     verdict = check(topics)
     assert verdict.clean(), verdict
     assert verdict.alerts > 100 and max(verdict.epochs.values()) >= 2

@@ -21,19 +21,19 @@ def test_nothing_is_committed_past_what_could_not_be_told(kafka: str, new_topic:
     topics = topics_for(kafka, new_topic, partitions=1, alerts=tight, dead=tight)
     topics.produce(transactions(300, seed=5, poison_every=50))
     refused = WorkerProcess(topics)
-    assert refused.wait(60) == 5, refused.output()
+    assert refused.wait(150) == 5, refused.output()
     assert f"{topics.alerts}[0] cannot be written" in refused.output()
     assert committed(topics)[0] == 0 and read_topic(kafka, topics.alerts) == []
 
     _allow_large(kafka, topics.alerts)
     refused = WorkerProcess(topics)
-    assert refused.wait(60) == 5, refused.output()
+    assert refused.wait(150) == 5, refused.output()
     assert f"{topics.dead_letters}[0] cannot be written" in refused.output()
     assert committed(topics)[0] <= 7, "the first broken message is at offset 7"
     assert read_topic(kafka, topics.dead_letters) == []
 
     _allow_large(kafka, topics.dead_letters)
     healed = WorkerProcess(topics, "--exit-when-idle", "0.5")
-    assert healed.wait(60) == 0, healed.output()
+    assert healed.wait(150) == 0, healed.output()
     verdict = check(topics)
     assert verdict.clean() and verdict.dead == 6, verdict

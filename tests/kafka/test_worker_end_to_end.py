@@ -13,7 +13,7 @@ def test_alerts_and_dead_letters_match_the_input(kafka: str, new_topic: Callable
     topics.produce(transactions(6000, seed=1, poison_every=101))
     worker = WorkerProcess(topics, "--exit-when-idle", "0.5")
     worker.wait_ready(4)
-    assert worker.wait(60) == 0, worker.output()
+    assert worker.wait(150) == 0, worker.output()
     verdict = check(topics)
     assert verdict.clean(), verdict
     assert verdict.alerts > 50 and verdict.dead == 60

@@ -60,5 +60,5 @@ def test_an_expired_offset_stops_the_start(kafka: str, new_topic: Callable[..., 
     admin.delete_records({source: 20})
     admin.close()
     worker = WorkerProcess(topics)
-    assert worker.wait(60) == 2, worker.output()
+    assert worker.wait(150) == 2, worker.output()
     assert "stands at offset 10" in worker.output() and "(20 to 50)" in worker.output()

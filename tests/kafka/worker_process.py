@@ -1,12 +1,13 @@
 """A real worker in a process of its own, with a panel whose scores depend on each card's history alone.
 
-    python -m tests.kafka.worker_process --bootstrap … --group …   (the options of `fraudstream worker`)
+python -m tests.kafka.worker_process --bootstrap … --group …   (the options of `fraudstream worker`)
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,11 +22,11 @@ CUTS = Thresholds(0.5, 0.7, 0.9)
 class HistoryPanel:
     """Flags some 3 % of the transactions, chosen by the amount against the card's own mean: state decides."""
 
-    models = [ModelRef("history", "1", "0" * 64)]
+    models: ClassVar = [ModelRef("history", "1", "0" * 64)]
     hash = "f" * 64
     thresholds = CUTS
     simulated = False
-    device_info = {"history": "cpu"}
+    device_info: ClassVar = {"history": "cpu"}
     neutral_features = np.zeros(len(FEATURE_NAMES), np.float32)
     neutral_sequence = np.zeros(len(SEQUENCE_CHANNELS), np.float32)
 

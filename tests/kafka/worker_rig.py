@@ -19,9 +19,9 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
+from stream.events import TP
 from stream.features.arena import Arena
 from stream.pipeline import Chunk, Pipeline
-from stream.events import TP
 from stream.settings import Settings, load
 from stream.sinks.chain import verify
 from tests.kafka.worker_process import HistoryPanel
@@ -127,7 +127,7 @@ class WorkerProcess:
             if line.startswith("ready "):
                 self._ready.put(line)
 
-    def wait_ready(self, partitions: int | None = None, timeout: float = 60.0) -> dict[str, str]:
+    def wait_ready(self, partitions: int | None = None, timeout: float = 150.0) -> dict[str, str]:
         """Wait for a ready line, of that many partitions if told; return its words."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -215,9 +215,10 @@ class Verdict:
     epochs: dict[int, int]
 
     def clean(self) -> bool:
-        return not (
-            self.lost or self.extra or self.repeats or self.dead_lost or self.dead_extra or self.dead_repeats
-        ) and not self.chain_problem
+        return (
+            not (self.lost or self.extra or self.repeats or self.dead_lost or self.dead_extra or self.dead_repeats)
+            and not self.chain_problem
+        )
 
 
 def check(topics: Topics, read: Callable[[str, str], list[Any]] = read_topic) -> Verdict:
