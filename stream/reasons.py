@@ -16,7 +16,7 @@ from stream.events import F32, F64, Reason
 from stream.features import FAMILY_SLICES, FEATURES, SEQUENCE_CHANNELS
 
 TOP = 3
-CANDIDATES = 5  # features of a family that are tried one by one: those furthest from their neutral value
+CANDIDATES = 4  # features of a family that are tried one by one: those furthest from their neutral value
 AT_ONCE = 64  # alerts explained in one go; bounds memory when everything alerts
 
 LogitOf = Callable[[F32, F32], F64]
