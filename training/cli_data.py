@@ -61,9 +61,11 @@ def simulate(
         )
     if part is not Part.ALL and not 0 < warmup_days < days:
         raise SettingError(f"--part {part.value} needs --warmup-days between 0 and --days {days}.")
+    begin = _start(start, days)
+    if bootstrap:
+        _demand_topics(bootstrap, [topic, feedback_topic])
     from training.data.simulator import generate
 
-    begin = _start(start, days)
     if not json:
         sys.stderr.write(f"simulating bank {bank}, seed {seed}: {cards:,} cards, {days} days from {begin:%Y-%m-%d}\n")
     history = generate(
@@ -93,6 +95,18 @@ def simulate(
         summary = _send(history, delivery, target, truth, quiet=json)
     summary |= {"bank": bank, "seed": seed, "part": part.value}
     _print(summary, json)
+
+
+def _demand_topics(bootstrap: str, topics: list[str]) -> None:
+    """Stop before any work when the broker or a topic is not there; the clients' own complaints add nothing."""
+    import logging
+
+    from training.data.topics import partitions_of
+
+    for client in ("kafka", "aiokafka"):
+        logging.getLogger(client).setLevel(logging.CRITICAL)
+    for topic in filter(None, topics):
+        partitions_of(bootstrap, topic)
 
 
 def _start(text: str, days: int) -> dt.datetime:
@@ -184,6 +198,7 @@ def replay(
     plan = Replay(file, load_mapping(mapping), limit=limit)
     if report and not plan.has_labels:
         raise SettingError(f'--report needs the file\'s own labels: add [labels] with truth = "COLUMN" to {mapping}.')
+    _demand_topics(bootstrap, [topic, alerts_topic if report else ""])
     summary: dict[str, Any] = {}
     with stop_signal() as stop:
         if send:

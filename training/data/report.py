@@ -18,11 +18,11 @@ _POLL_SECONDS = 1.0
 _STALLED_SECONDS = 20.0
 
 
-class _Subject(msgspec.Struct):
+class _Subject(msgspec.Struct, frozen=True):
     transaction_id: str | None = None
 
 
-class _Alert(msgspec.Struct):
+class _Alert(msgspec.Struct, frozen=True):
     outcome: str = "review"
     transaction: _Subject = _Subject()
 

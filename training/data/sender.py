@@ -18,7 +18,7 @@ from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
 
 from stream.errors import BrokerError
-from training.data.topics import partitions_of, unreachable
+from training.data.topics import CONNECT_MS, partitions_of, unreachable
 
 BATCH_BYTES = 512 * 1024
 CHUNKS_IN_FLIGHT = 4
@@ -167,7 +167,9 @@ class PlainSender:
         self._bootstrap = bootstrap
         self._failed: list[BaseException] = []
         try:
-            self._producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=2, retries=5)
+            self._producer = KafkaProducer(
+                bootstrap_servers=bootstrap, acks="all", linger_ms=2, retries=5, bootstrap_timeout_ms=CONNECT_MS
+            )
         except KafkaError as error:
             raise unreachable(bootstrap, error) from error
 
