@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.simulator.reference import COUNTRIES
-
 STORY_NAMES = (
     "card_testing",
     "account_takeover",
@@ -216,8 +214,3 @@ def _draw_fraud(rng: np.random.Generator) -> Fraud:
         analyst_share=rng.uniform(0.15, 0.45),
         chargeback_days=rng.uniform(14.0, 40.0),
     )
-
-
-def country_name(index: int) -> str:
-    """ISO code of a country by its index in the reference table."""
-    return COUNTRIES[index].code

@@ -7,7 +7,6 @@ import numpy as np
 
 from training.data.simulator.bank import Bank
 from training.data.simulator.calendar import DAY_MS
-from training.data.simulator.finish import DEVICES_PER_CARD
 from training.data.simulator.population import Population
 from training.data.simulator.reference import (
     AVS_RESULTS,
@@ -20,7 +19,7 @@ from training.data.simulator.reference import (
     THREE_DS,
     TYPES,
 )
-from training.data.simulator.rows import DEFAULT, Array, Rows, size
+from training.data.simulator.rows import DEFAULT, Array, Rows
 
 ABSENT = -1
 
@@ -111,7 +110,7 @@ def _parties(bank: Bank, people: Population, rows: Rows, start_ms: int) -> dict[
         "merchant_id": Coded(rows["merchant"], merchants),
         "terminal_id": Coded(rows["terminal"], terminals),
         "bin": Coded(bin_of[card], bins),
-        "device_id": _compact(rows["device"], [f"d{bank.seed:x}-"], len(cards) * DEVICES_PER_CARD),
+        "device_id": _compact(rows["device"], f"d{bank.seed:x}-"),
         "ip": _addresses(rows["ip"]),
         "ip_country": Coded(
             np.where(rows["ip"] == DEFAULT, ABSENT, people.ip_country(rows["ip"])).astype(np.int32),
@@ -134,10 +133,10 @@ def _codes(rows: Rows) -> dict[str, Coded]:
     }
 
 
-def _compact(index: Array, prefix: list[str], owned: int) -> Coded:
+def _compact(index: Array, prefix: str) -> Coded:
     values, codes = np.unique(index, return_inverse=True)
     scrambled = (values.astype(np.int64) * 2_654_435_761) % 2**40
-    pool = [f"{prefix[0]}{number:010x}" for number in scrambled.tolist()]
+    pool = [f"{prefix}{number:010x}" for number in scrambled.tolist()]
     return Coded(np.where(index == DEFAULT, ABSENT, codes).astype(np.int32), pool)
 
 
@@ -163,11 +162,3 @@ def _forget(bank: Bank, coded: dict[str, Coded], numbers: dict[str, Array], rng:
         else:
             for number in ("latitude", "longitude") if name == "latitude" else (name,):
                 numbers[number] = np.where(gone, np.nan, numbers[number])
-
-
-def rows_of(feed: Feed) -> int:
-    """Number of transactions in the feed."""
-    return len(feed.event_time)
-
-
-__all__ = ["ABSENT", "Coded", "Feed", "render", "rows_of", "set_clocks", "size"]
