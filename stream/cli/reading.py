@@ -30,7 +30,7 @@ class TopicReader:
         The topic or the partition does not exist.
     """
 
-    def __init__(self, bootstrap: str, topic: str, partition: int | None = None, timeout_s: float = 10.0) -> None:
+    def __init__(self, bootstrap: str, topic: str, partition: int | None = None, timeout_s: float = 5.0) -> None:
         from kafka import KafkaConsumer, TopicPartition
         from kafka.errors import KafkaError
 
