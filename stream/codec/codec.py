@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from stream.codec.columns import columns_from, fields_of, take
+from stream.codec.columns import FIELDS, columns_from_parsed, fields_of, take
 from stream.codec.lenient import Mapping, read_object, transaction_from
 from stream.codec.masking import PAYLOAD_MAX, mask_payload, mask_text
 from stream.codec.money import Rates
+from stream.codec.parsed import Parsed, parse
+from stream.codec.rows import Rows
+from stream.codec.scan import Scanner
 from stream.codec.tokens import Tokens, token_key
 from stream.errors import DecodeError
 from stream.events import I64, TP, Columns, DeadLetter, Record, Transaction
@@ -29,14 +32,14 @@ class Decoded:
     Parameters
     ----------
     rows, cards, columns
-        The good transactions, their card tokens and their columns (n,); ``columns.slot`` is -1.
+        The good transactions, decoded on access, their card tokens and columns (n,); ``columns.slot`` is -1.
     index
         Position of each good row in the records (n,).
     dead
         The others, in the records' order.
     """
 
-    rows: list[Transaction]
+    rows: Sequence[Transaction]
     cards: list[str]
     columns: Columns
     index: I64
@@ -79,52 +82,53 @@ class Codec:
         self._read = Mapping(mapping, self.rates) if mapped else msgspec.json.Decoder(Transaction).decode
         self._careful: Callable[[bytes], Transaction]
         self._careful = self._read if mapped else lambda value: transaction_from(read_object(value))
+        names = self._read.plain_names if isinstance(self._read, Mapping) else {name: name for name in FIELDS}
+        self._scanner = Scanner(names, self.rates) if names else None
 
     def decode(self, records: Sequence[Record], tp: TP) -> Decoded:
         """Decode one chunk; never raises for what a record holds.
 
-        Messages are decoded one by one: joined into one list, a hostile one could shift the rows of the others.
+        Plain messages go through the scan. Others are decoded one by one: joined into one list, a hostile one could
+        shift the rows of the others.
         """
-        rows: list[Transaction] = []
-        index: list[int] = []
-        dead: list[tuple[int, DeadLetter]] = []
-        read, limit = self._read, _CAREFUL_ABOVE
-        for i, record in enumerate(records):
-            value = record.value
-            try:
-                row = read(value) if value and len(value) <= limit else self._second_look(value)
-            except Exception:  # whatever one message provokes is looked at again, alone
-                try:
-                    row = self._second_look(value)
-                except Exception as error:
-                    stage = error.stage if isinstance(error, DecodeError) else "decode"
-                    dead.append((i, dead_letter(record, tp, stage, str(error) or type(error).__name__)))
-                    continue
-            rows.append(row)
-            index.append(i)
-        try:
-            return self._validate(records, tp, rows, index, dead)
-        except Exception:  # something that no check foresaw: find the culprit by validating one at a time
-            return self._one_by_one(records, tp, rows, index, dead)
+        dead: dict[int, DeadLetter] = {}
+        if self._scanner is None:
+            parsed, cards = Parsed.blank(len(records)), [""] * len(records)
+            known = self._one_by_one(records, range(len(records)), tp, dead)
+        else:
+            scanned = self._scanner.scan([record.value for record in records])
+            parsed, cards = scanned.parsed, scanned.cards
+            known = self._one_by_one(records, scanned.declined, tp, dead)
+            self._scanner.learn(known[i] for i in scanned.new_words if i in known)
+        if known:
+            parsed.put(np.fromiter(known, np.int64, len(known)), parse(fields_of(list(known.values())), self.rates))
+            for i, row in known.items():
+                cards[i] = row.card_id
+        index = np.arange(len(records))
+        if dead:
+            index = np.delete(index, list(dead))
+            parsed, cards = parsed.take(index), [cards[i] for i in index.tolist()]
+        return self._validate(tp, Rows(records, index, known, self._row), parsed, cards, dead)
 
     def _one_by_one(
-        self,
-        records: Sequence[Record],
-        tp: TP,
-        rows: list[Transaction],
-        index: list[int],
-        dead: list[tuple[int, DeadLetter]],
-    ) -> Decoded:
-        kept_rows, kept_index, dead = [], [], list(dead)
-        for row, i in zip(rows, index, strict=True):
+        self, records: Sequence[Record], positions: Sequence[int], tp: TP, dead: dict[int, DeadLetter]
+    ) -> dict[int, Transaction]:
+        known: dict[int, Transaction] = {}
+        for i in positions:
             try:
-                self._validate(records, tp, [row], [i], [])
-            except Exception as error:  # this one record is it
-                dead.append((i, dead_letter(records[i], tp, "validate", str(error) or type(error).__name__)))
-            else:
-                kept_rows.append(row)
-                kept_index.append(i)
-        return self._validate(records, tp, kept_rows, kept_index, dead)
+                known[i] = self._row(records[i].value)
+            except Exception as error:  # whatever one message provokes is its own
+                stage = error.stage if isinstance(error, DecodeError) else "decode"
+                dead[i] = dead_letter(records[i], tp, stage, str(error) or type(error).__name__)
+        return known
+
+    def _row(self, value: bytes | None) -> Transaction:
+        if not value or len(value) > _CAREFUL_ABOVE:
+            return self._second_look(value)
+        try:
+            return self._read(value)
+        except Exception:  # looked at again, with the careful way's errors
+            return self._second_look(value)
 
     def _second_look(self, value: bytes | None) -> Transaction:
         if not value:
@@ -134,26 +138,18 @@ class Codec:
         return self._careful(value)
 
     def _validate(
-        self,
-        records: Sequence[Record],
-        tp: TP,
-        rows: list[Transaction],
-        index: list[int],
-        dead: list[tuple[int, DeadLetter]],
+        self, tp: TP, rows: Rows, parsed: Parsed, card_ids: list[str], dead: dict[int, DeadLetter]
     ) -> Decoded:
-        given = fields_of(rows)
-        cards = list(map(self.tokens.__getitem__, given["card_id"]))
-        stamps = [records[i].timestamp for i in index]
-        append_time = np.array([-1 if stamp is None else stamp for stamp in stamps], np.int64)
-        columns, problems = columns_from(given, append_time, rates=self.rates, skew_ms=self._skew_ms)
+        cards = list(map(self.tokens.__getitem__, card_ids))
+        columns, problems = columns_from_parsed(
+            parsed, rows.append_times(), lambda i: rows[i].currency, skew_ms=self._skew_ms
+        )
         if "" in cards:
             problems.update({i: "card_id is empty" for i, token in enumerate(cards) if not token})
         if problems:
-            dead = dead + [
-                (index[i], dead_letter(records[index[i]], tp, "validate", error)) for i, error in problems.items()
-            ]
-            keep = [i for i in range(len(rows)) if i not in problems]
-            rows, cards, index = [rows[i] for i in keep], [cards[i] for i in keep], [index[i] for i in keep]
-            columns = take(columns, np.array(keep, np.int64))
-        letters = [letter for _, letter in sorted(dead, key=lambda entry: entry[0])]
-        return Decoded(rows, cards, columns, np.array(index, np.int64), letters)
+            for i, error in problems.items():
+                dead[int(rows.positions[i])] = dead_letter(rows.record(i), tp, "validate", error)
+            keep = np.delete(np.arange(len(rows)), list(problems))
+            rows, cards = rows.kept(keep), [cards[i] for i in keep.tolist()]
+            columns = take(columns, keep)
+        return Decoded(rows, cards, columns, rows.positions, [dead[i] for i in sorted(dead)])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
+from stream.codec.native import native_cached
 from stream.events import U8, U64
 
 _OFFSET = 0xCBF29CE484222325
@@ -15,23 +15,28 @@ _MASK = 0xFFFFFFFFFFFFFFFF
 _MIX = 0xFF51AFD7ED558CCD
 
 
-@njit(cache=True, nogil=True)
+@native_cached
+def hash_span(data: U8, start: int, end: int) -> np.uint64:
+    """As `hash_text`, for the bytes from `start` to `end`."""
+    if end == start:
+        return np.uint64(0)
+    value, shift = np.uint64(_OFFSET), np.uint64(33)
+    for i in range(start, end):
+        value = (value ^ np.uint64(data[i])) * np.uint64(_PRIME)
+    value = (value ^ (value >> shift)) * np.uint64(_MIX)
+    return max(value ^ (value >> shift), np.uint64(1))
+
+
+@native_cached
 def _hash_joined(data: U8, out: U64) -> int:
     """Hash each NUL-separated piece of `data`; return how many pieces there were."""
-    offset, prime, mix = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), np.uint64(0xFF51AFD7ED558CCD)
-    shift, zero, one = np.uint64(33), np.uint64(0), np.uint64(1)
     piece, start, n = 0, 0, len(data)
     for end in range(n + 1):
         if end < n and data[end] != 0:
             continue
         if piece == len(out):
             return piece + 1
-        value = offset
-        for i in range(start, end):
-            value = (value ^ np.uint64(data[i])) * prime
-        value = (value ^ (value >> shift)) * mix
-        value ^= value >> shift
-        out[piece] = zero if end == start else max(value, one)
+        out[piece] = hash_span(data, start, end)
         piece += 1
         start = end + 1
     return piece

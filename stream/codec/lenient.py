@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from stream.codec.lexicon import fits
 from stream.codec.money import Rates
 from stream.codec.parsed import parse_number
 from stream.errors import DecodeError, SettingError
@@ -114,6 +115,9 @@ class Mapping:
             (name, flat, tuple(flat.split(".")) if "." in flat else None) for name, flat in self._names.items()
         ]
         self._minor, self._rates = settings.amount_unit == "minor", rates
+        names = {name: flat for name, flat in self._names.items() if fits(flat)}
+        renamed = not self._constants and not self._minor and len(set(names.values())) == len(_CONVERT)
+        self.plain_names = names if renamed else None  # when it does no more than rename: each field's name, if short
 
     def __call__(self, value: bytes) -> Transaction:
         """Decode and map one message.

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from stream.codec.native import native_cached
 from stream.events import I32, I64, U8
 
 INVALID = np.iinfo(np.int64).min  # no time, or none that can be read
@@ -18,7 +18,7 @@ EARLIEST, LATEST = -62_135_596_800_000, 253_402_300_799_999  # years 1 to 9999, 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@njit(cache=True, nogil=True)
+@native_cached
 def _digits(data: U8, start: int, count: int, end: int) -> int:
     if start + count > end:
         return -1
@@ -31,7 +31,7 @@ def _digits(data: U8, start: int, count: int, end: int) -> int:
     return value
 
 
-@njit(cache=True, nogil=True)
+@native_cached
 def _date_ms(data: U8, at: int, end: int) -> int:
     """Midnight of ``YYYY-MM-DD``, by the civil-calendar arithmetic of H. Hinnant; INVALID when it is no date."""
     year, month, day = _digits(data, at, 4, end), _digits(data, at + 5, 2, end), _digits(data, at + 8, 2, end)
@@ -49,7 +49,7 @@ def _date_ms(data: U8, at: int, end: int) -> int:
     return (era * 146_097 + doe - 719_468) * 86_400_000
 
 
-@njit(cache=True, nogil=True)
+@native_cached
 def _seconds_ms(data: U8, p: int, end: int) -> tuple[int, int]:
     """``:SS[.fff]`` at `p`, if there: its ms and the position behind it; position -1 when it is malformed."""
     if p >= end or data[p] != 58:
@@ -69,7 +69,7 @@ def _seconds_ms(data: U8, p: int, end: int) -> tuple[int, int]:
     return ms, p
 
 
-@njit(cache=True, nogil=True)
+@native_cached
 def _offset_minutes(data: U8, p: int, end: int) -> int:
     """``Z``, ``+HH``, ``+HHMM`` or ``+HH:MM`` from `p` to `end`, as minutes; NO_OFFSET when it is malformed."""
     sign = int(data[p])
@@ -86,8 +86,8 @@ def _offset_minutes(data: U8, p: int, end: int) -> int:
     return (hours * 60 + minutes) * (44 - sign)
 
 
-@njit(cache=True, nogil=True)
-def _parse_iso(data: U8, at: int, end: int) -> tuple[int, int]:
+@native_cached
+def parse_iso(data: U8, at: int, end: int) -> tuple[int, int]:
     """One ``YYYY-MM-DD[T| ]HH:MM[:SS[.f]][Z|+HH[[:]MM]]`` between `at` and `end`: ms UTC and its offset, minutes."""
     day = _date_ms(data, at, end)
     p = at + 10
@@ -105,7 +105,7 @@ def _parse_iso(data: U8, at: int, end: int) -> tuple[int, int]:
     return day + ms + (hour * 60 + minute - offset) * 60_000, offset if offset else NO_OFFSET
 
 
-@njit(cache=True, nogil=True)
+@native_cached
 def _parse_joined(data: U8, out: I64, offsets: I32) -> int:
     """Parse each NUL-separated piece; return how many pieces there were."""
     piece, start, n = 0, 0, len(data)
@@ -117,7 +117,7 @@ def _parse_joined(data: U8, out: I64, offsets: I32) -> int:
         if end == start:
             out[piece], offsets[piece] = INVALID, NO_OFFSET
         else:
-            out[piece], offsets[piece] = _parse_iso(data, start, end)
+            out[piece], offsets[piece] = parse_iso(data, start, end)
         piece += 1
         start = end + 1
     return piece
@@ -176,8 +176,9 @@ def time_column(values: Sequence[str | float | None]) -> tuple[I64, I32]:
         return out, offsets
     texts = [value if type(value) is str else "" for value in values]
     joined = "\0".join(texts)
-    if not joined.isascii() or _parse_joined(np.frombuffer(joined.encode(), np.uint8), out, offsets) != n:
-        out.fill(INVALID)
+    if not joined.isascii() or joined.count("\0") != n - 1:  # one odd text must not change how the others are read
+        joined = "\0".join(text if text.isascii() and "\0" not in text else "" for text in texts)
+    _parse_joined(np.frombuffer(joined.encode(), np.uint8), out, offsets)
     for i in np.flatnonzero(out == INVALID).tolist():
         if values[i] is not None and values[i] != "":
             out[i], offsets[i] = parse_time(values[i])
