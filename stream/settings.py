@@ -5,20 +5,23 @@ Order of precedence: command-line options, environment (``FRAUDSTREAM_KAFKA__BOO
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from stream.errors import SettingError
 
+ENV_PREFIX = "FRAUDSTREAM_"
 PLACEHOLDERS = {"", "changeme", "change-me", "secret", "password", "example", "token"}
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class KafkaSettings(Section):
@@ -32,7 +35,16 @@ class KafkaSettings(Section):
     fetch_max_wait_ms: int = Field(20, ge=1, le=5_000)
     max_poll_records: int = Field(8192, ge=1)
     start_at: Literal["earliest", "latest"] = Field("earliest", description="where a group without offsets begins")
-    connect_timeout_s: float = Field(10.0, ge=1, le=120)
+    connect_timeout_s: float = Field(8.0, ge=1, le=120)
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for address in value.split(","):
+            host, _, port = address.strip().rpartition(":")
+            if not host or "/" in host or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536):
+                raise ValueError("should be host:port, or several of them with commas between")
+        return value
 
 
 class TopicSettings(Section):
@@ -52,7 +64,9 @@ class EngineSettings(Section):
     pending_max_mb: int = Field(64, ge=1, description="bytes held in memory before fetching pauses, MiB")
     state: Literal["rebuild", "empty"] = Field("rebuild", description="at start: replay the topic, or begin blind")
     horizon_days: float = Field(30.0, gt=0, le=366, description="older events are scored, flagged late, update nothing")
-    clock_skew_s: float = Field(300.0, ge=0, description="tolerated lead of event time over the log's append time")
+    clock_skew_s: float = Field(
+        300.0, ge=0, le=366 * 86_400, description="tolerated lead of event time over the log's append time"
+    )
     shutdown_timeout_s: float = Field(10.0, ge=1, le=300)
     base_currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
     rates: Path | None = Field(None, description="TOML file of currency rates; the shipped ones when absent")
@@ -114,7 +128,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
-        env_prefix="FRAUDSTREAM_",
+        env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
         nested_model_default_partial_update=True,
     )
@@ -155,8 +169,25 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingError(f"the settings file {path} does not exist; check --config") from None
+    except OSError as error:
+        raise SettingError(f"the settings file {path} cannot be read ({error.strerror}); check --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError(f"the settings file {path} is not TOML: {error}") from None
+        raise SettingError(f"the settings file {path} is not TOML ({error}); mend it or name another") from None
+
+
+def _refuse_unknown(table: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+    """Refuse names that no setting has; pydantic-settings passes over such variables without a word."""
+    known = ", ".join(sorted(Settings.model_fields))
+    for name in table:
+        if name not in Settings.model_fields:
+            raise SettingError(f"setting {name} is unknown; remove it or correct its name (sections: {known})")
+    for name in environment:
+        section = name.upper().removeprefix(ENV_PREFIX).partition("__")[0].lower()
+        if name.upper().startswith(ENV_PREFIX) and section not in Settings.model_fields:
+            raise SettingError(
+                f"the environment variable {name} names no setting; unset it, or write {ENV_PREFIX}SECTION__NAME "
+                f"with two underscores (sections: {known})"
+            )
 
 
 def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Settings:
@@ -175,11 +206,17 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
         A key is unknown, a value has the wrong type or range, or the file cannot be read.
     """
     try:
-        settings = Settings(**(_read(path) if path else {}))
+        table = _read(path) if path else {}
+        _refuse_unknown(table, os.environ)
+        settings = Settings(**table)
         if overrides:
             settings = Settings.model_validate(_merge(settings.model_dump(), overrides))
     except ValidationError as error:
         raise SettingError(_sentence(error)) from None
+    except SettingsError as error:
+        raise SettingError(
+            f"the environment is wrong: {error}; set single settings as {ENV_PREFIX}SECTION__NAME"
+        ) from None
     return settings
 
 
@@ -189,6 +226,6 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = ", ".join(sorted(Settings.model_fields))
         return f"setting {name} is unknown; remove it or correct its name (sections: {known})"
-    got = first.get("input")
-    shown = "" if "token" in name or isinstance(got, dict) else f" (got {got!r})"
-    return f"setting {name} is wrong: {first['msg']}{shown}; mend it in the settings file or the environment"
+    got, text = first.get("input"), first["msg"].removeprefix("Value error, ")
+    shown = "" if name.startswith("security") or isinstance(got, dict) else f" (got {got!r})"
+    return f"setting {name} is wrong: {text}{shown}; mend it in the settings file or the environment"

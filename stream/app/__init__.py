@@ -6,7 +6,10 @@ import logging
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
 
 from stream.errors import FraudstreamError, SettingError
 from stream.settings import Settings
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from stream.scoring.panel import Panel
 
 log = logging.getLogger("fraudstream")
+T = TypeVar("T")
 
 
 def run_worker(settings: Settings, *, exit_when_idle: float | None = None) -> int:
@@ -39,15 +43,17 @@ def run_worker(settings: Settings, *, exit_when_idle: float | None = None) -> in
     FraudstreamError
         A setting is wrong, the broker cannot be reached, or something could not be made durable.
     """
-    from stream.app.checks import check_broker
+    from stream.app.checks import check_broker, check_files
     from stream.monitor.health import Health, MonitorServer
     from stream.monitor.metrics import Metrics
 
     metrics, health = Metrics(), Health()
-    panel = _load_panel(settings, metrics)
     server = MonitorServer(settings.monitor.host, settings.monitor.port, health, metrics.text)
     try:
-        topics = check_broker(settings)
+        check_files(settings)
+        answer = _in_background(lambda: check_broker(settings))  # an unreachable one takes its time to be sure of
+        panel = _load_panel(settings, metrics)
+        topics = answer()
         server.start()
         _print_start(settings, panel, topics, server.url)
         metrics.start([(m.name, m.version, m.sha256) for m in panel.models], panel.device_info)
@@ -69,6 +75,20 @@ def run_worker(settings: Settings, *, exit_when_idle: float | None = None) -> in
         server.stop()
     _end_hard_if_stuck(code, "")
     return code
+
+
+def _in_background(work: Callable[[], T]) -> Callable[[], T]:
+    """Begin on a thread that does not keep the process; calling the result waits for the work and its error."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="check", daemon=True).start()
+    return future.result
 
 
 def _load_panel(settings: Settings, metrics: Metrics) -> Panel:
@@ -126,8 +146,9 @@ def _say(line: str) -> None:
 def _end_hard_if_stuck(code: int, last_words: str) -> None:
     """Faust's threads are not daemons: one that waits for a dead broker must not keep the process."""
     stuck = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon and t.is_alive()]
+    deadline = time.monotonic() + 1.0
     for thread in stuck:
-        thread.join(timeout=1.0)
+        thread.join(timeout=max(0.0, deadline - time.monotonic()))
     if any(thread.is_alive() for thread in stuck):
         sys.stderr.write(last_words)
         logging.shutdown()

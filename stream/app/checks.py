@@ -10,8 +10,14 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError, for_code
 
+from stream.codec.lenient import Mapping
+from stream.codec.money import Rates
+from stream.codec.tokens import token_key
+from stream.decide import check_decision
 from stream.errors import BrokerError, SettingError
+from stream.features import FEATURES
 from stream.recovery import Source
+from stream.rules import load_rules
 from stream.settings import Settings
 
 
@@ -21,6 +27,20 @@ class Topics:
 
     partitions: int
     source: Source
+
+
+def check_files(settings: Settings) -> None:
+    """Read what the settings name and needs no broker: rules, thresholds, token key, rates and mapping.
+
+    Raises
+    ------
+    SettingError
+        One of them is wrong.
+    """
+    check_decision(settings.decision)
+    load_rules(settings.decision.rules, FEATURES)
+    token_key(settings.security)
+    Mapping(settings.mapping, Rates(settings.engine.rates, settings.engine.base_currency))
 
 
 def check_broker(settings: Settings) -> Topics:
@@ -99,5 +119,7 @@ def _partitions(setting: str, name: str, topic: dict[str, Any] | None) -> int:
     if topic is None or code == 3:
         raise SettingError(f"topics.{setting} {name!r} does not exist on the broker; make it or correct the name")
     if code:
-        raise SettingError(f"topics.{setting} {name!r} cannot be used: {for_code(code).__name__}")
+        raise SettingError(
+            f"topics.{setting} {name!r} cannot be used ({for_code(code).__name__}); correct the name or the rights"
+        )
     return len(topic["partitions"])

@@ -23,8 +23,10 @@ def token_key(security: SecuritySettings) -> tuple[bytes, bool]:
     Raises
     ------
     SettingError
-        The key file cannot be read, or its key is a placeholder or shorter than 16 bytes.
+        Both settings are there, the key file cannot be read, or its key is a placeholder or shorter than 16 bytes.
     """
+    if security.token_key is not None and security.token_key_file is not None:
+        raise SettingError("settings security.token_key and security.token_key_file are both there; remove one of them")
     if security.token_key is not None:
         return security.token_key.get_secret_value().encode(), False
     if security.token_key_file is None:

@@ -75,7 +75,7 @@ def test_our_containers_are_not_root_and_read_only(name: str) -> None:
 
 
 def test_secrets_come_from_outside_and_are_required() -> None:
-    assert SERVICES["worker"]["environment"]["FRAUDSTREAM_SECURITY__TOKEN_KEY"] == "<FRAUDSTREAM_TOKEN_KEY>"
+    assert SERVICES["worker"]["environment"]["FRAUDSTREAM_SECURITY__TOKEN_KEY"] == "<FRAUDSTREAM_SECURITY__TOKEN_KEY>"
     assert SERVICES["grafana"]["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "<GRAFANA_ADMIN_PASSWORD>"
 
 
