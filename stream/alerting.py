@@ -22,7 +22,7 @@ PROFILE_VERSION = "0"  # no merchant and terminal profiles are merged yet
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """One transaction whose outcome is not ``pass``, with all that its alert tells."""
 

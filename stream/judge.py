@@ -71,7 +71,7 @@ class Found:
     S: F32
     flags: U8
     outcome: Outcomes
-    fired: Fired
+    rules: list[list[int]]
     scores: PanelScores
 
 
@@ -120,7 +120,10 @@ class Judge:
             ends = np.cumsum([len(part.decoded.rows) for part in parts])
             owner = np.searchsorted(ends, i, side="right")
             row = i - (ends - [len(part.decoded.rows) for part in parts])[owner]
-            found = Found(owner, row, X[i], S[i], flags[i], outcome[i], fired[i], _some(scores, i))
+            rules = [
+                np.flatnonzero(some).tolist() if any_ else [] for some, any_ in zip(fired[i], raised[i], strict=True)
+            ]
+            found = Found(owner, row, X[i], S[i], flags[i], outcome[i], rules, _some(scores, i))
             self._write(parts, found, thresholds, verdicts)
         return verdicts
 
@@ -145,7 +148,7 @@ class Judge:
 
     def _with_rules(self, reasons: list[Reason], found: Found, k: int, *, rules_first: bool) -> list[Reason]:
         """Add the rules that fired; they come first where the score alone would have passed."""
-        rules = [self._rules.rules[r] for r in np.flatnonzero(found.fired[k]).tolist()]
+        rules = [self._rules.rules[r] for r in found.rules[k]]
         told = [
             rule_reason(rule.id, rule.text, rule.columns[0] if rule.columns else None, found.X[k]) for rule in rules
         ]
@@ -169,7 +172,7 @@ class Judge:
             scores=scores,
             x=found.X[k],
             reasons=reasons,
-            rules=[self._rules.rules[r].id for r in np.flatnonzero(found.fired[k]).tolist()],
+            rules=[self._rules.rules[r].id for r in found.rules[k]],
         )
 
     def _explain(self, parts: Sequence[Part], found: Found) -> list[list[Reason]]:

@@ -6,8 +6,9 @@ in Robnik-Šikonja and Kononenko 2008). Two batches through the panel explain al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite, isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,12 @@ from stream.events import F32, F64, Reason
 from stream.features import FAMILY_SLICES, FEATURES, SEQUENCE_CHANNELS
 
 TOP = 3
-CANDIDATES = 4  # features of a family that are tried one by one: those furthest from their neutral value
+CANDIDATES = 3  # features of a family that are tried one by one: those furthest from their neutral value
 AT_ONCE = 64  # alerts explained in one go; bounds memory when everything alerts
 
 LogitOf = Callable[[F32, F32], F64]
+Index = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 NO_HISTORY = "NO_HISTORY"
 NOT_KNOWN = "NOT_KNOWN"
 
@@ -31,6 +34,7 @@ _FAMILY_CHANNELS = {
 _FEATURE_CHANNELS = {
     column: [i for i, channel in enumerate(SEQUENCE_CHANNELS) if channel.feature == feature.name]
     for column, feature in enumerate(FEATURES)
+    if any(channel.feature == feature.name for channel in SEQUENCE_CHANNELS)
 }
 _SPREAD = np.array([(f.high - f.low) / 2 if f.scale == "linear" else 2.0 for f in FEATURES], np.float32)
 
@@ -50,10 +54,6 @@ class Explainer:
     logit_of: LogitOf
     neutral_features: F32
     neutral_sequence: F32
-    _neutral_channels: Mapping[int, float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._neutral_channels = dict(enumerate(self.neutral_sequence.tolist()))
 
     def explain(self, X: F32, S: F32, logit: F64, usual: F32) -> list[list[Reason]]:
         """Find the three weightiest families of each alert, and in each the feature behind it.
@@ -75,15 +75,18 @@ class Explainer:
 
     def _explain(self, X: F32, S: F32, logit: F64, usual: F32) -> list[list[Reason]]:
         drops = self._family_drops(X, S, logit)
-        tops = [[int(f) for f in np.argsort(-row, kind="stable")[:TOP]] for row in drops]
-        tops = [[f for f in top if drops[i, f] > 0] or top[:1] for i, top in enumerate(tops)]
-        chosen = self._features(X, S, logit, tops)
-        is_new = S[:, -2, _PRESENT] < 0.5
+        families = np.argsort(-drops, axis=1, kind="stable")[:, :TOP]
+        weights = np.take_along_axis(drops, families, axis=1)
+        counts = weights > 0
+        counts[:, 0] = True
+        columns = self._features(X, S, logit, families, counts)
+        is_new = (S[:, -2, _PRESENT] < 0.5).tolist()
         return [
             _merged(
                 [
-                    _reason(column, X[i, column], usual[i, column], float(drops[i, family]), bool(is_new[i]))
-                    for family, column in zip(tops[i], chosen[i], strict=True)
+                    _reason(column, float(X[i, column]), float(usual[i, column]), weight, is_new[i])
+                    for column, weight, some in zip(columns[i], weights[i].tolist(), counts[i].tolist(), strict=True)
+                    if some
                 ]
             )
             for i in range(len(X))
@@ -97,43 +100,41 @@ class Explainer:
         for j, name in enumerate(_FAMILIES):
             where = FAMILY_SLICES[name]
             xs[:, j, where] = self.neutral_features[where]
-            self._neutralise(ss[:, j], _FAMILY_CHANNELS[name])
+            for channel in _FAMILY_CHANNELS[name]:
+                ss[:, j, :, channel] = self._usual_channel(S, channel)
         changed = self.logit_of(xs.reshape(k * m, -1), ss.reshape(k * m, *S.shape[1:])).reshape(k, m)
         return np.nan_to_num(logit[:, None] - changed, nan=-np.inf, posinf=-np.inf)
 
-    def _features(self, X: F32, S: F32, logit: F64, tops: Sequence[Sequence[int]]) -> list[list[int]]:
-        """For each alert and family the column whose neutral value makes the logit fall furthest."""
-        tries = [
-            (i, place, column)
-            for i, families in enumerate(tops)
-            for place, family in enumerate(families)
-            for column in self._candidates(X[i], FAMILY_SLICES[_FAMILIES[family]])
-        ]
-        rows = np.array([i for i, _, _ in tries], np.int64)
+    def _features(self, X: F32, S: F32, logit: F64, families: Index, counts: Mask) -> list[list[int]]:
+        """For each alert and each family that counts, the column whose neutral value makes the logit fall furthest."""
+        candidates = self._candidates(X)[families, np.arange(len(X))[:, None]]  # (k, TOP, CANDIDATES)
+        tried = np.broadcast_to(counts[:, :, None], candidates.shape)
+        rows, columns = np.nonzero(tried)[0], candidates[tried]
         xs, ss = X[rows], S[rows]
-        for row, (_, _, column) in enumerate(tries):
-            xs[row, column] = self.neutral_features[column]
-            if channels := _FEATURE_CHANNELS[column]:
-                self._neutralise(ss[row : row + 1], channels)
-        falls = np.nan_to_num(logit[rows] - self.logit_of(xs, ss), nan=-np.inf, posinf=-np.inf)
-        best: dict[tuple[int, int], tuple[float, int]] = {}
-        for (i, place, column), fall in zip(tries, falls.tolist(), strict=True):
-            if (i, place) not in best or fall > best[i, place][0]:
-                best[i, place] = (fall, column)
-        return [[best[i, place][1] for place in range(len(families))] for i, families in enumerate(tops)]
+        xs[np.arange(len(rows)), columns] = self.neutral_features[columns]
+        for column, channels in _FEATURE_CHANNELS.items():
+            here = np.flatnonzero(columns == column)
+            for channel in channels if len(here) else ():
+                ss[here, :, channel] = self._usual_channel(S[rows[here]], channel)
+        falls = np.full(candidates.shape, -np.inf)
+        falls[tried] = np.nan_to_num(logit[rows] - self.logit_of(xs, ss), nan=-np.inf, posinf=-np.inf)
+        best = falls.argmax(axis=2)[:, :, None]
+        found: list[list[int]] = np.take_along_axis(candidates, best, axis=2)[:, :, 0].tolist()
+        return found
 
-    def _neutralise(self, S: F32, channels: Sequence[int]) -> None:
-        """Put channels to their neutral value at the steps that exist, in place."""
-        for channel in channels:
-            S[:, :, channel] = np.where(S[:, :, _PRESENT] > 0.5, self._neutral_channels[channel], S[:, :, channel])
+    def _usual_channel(self, S: F32, channel: int) -> F32:
+        """One channel (n, K) with its neutral value at the steps that exist."""
+        return np.where(S[:, :, _PRESENT] > 0.5, self.neutral_sequence[channel], S[:, :, channel])
 
-    def _candidates(self, x: F32, where: slice) -> list[int]:
-        neutral = self.neutral_features[where]
-        away = np.abs(x[where] - neutral) / _SPREAD[where]
-        one_missing = np.isnan(x[where]) != np.isnan(neutral)
-        away = np.where(one_missing, 0.5, np.nan_to_num(away, nan=-1.0))
-        order: npt.NDArray[np.int64] = np.argsort(-away, kind="stable")[:CANDIDATES]
-        return [where.start + int(column) for column in order]
+    def _candidates(self, X: F32) -> Index:
+        """The columns of each family that are furthest from neutral, int64 (families, k, CANDIDATES)."""
+        away = np.nan_to_num(np.abs(X - self.neutral_features) / _SPREAD, nan=-1.0)
+        away[np.isnan(X) != np.isnan(self.neutral_features)] = 0.5
+        found = np.empty((len(_FAMILIES), len(X), CANDIDATES), np.int64)
+        for j, name in enumerate(_FAMILIES):
+            where = FAMILY_SLICES[name]
+            found[j] = np.argsort(-away[:, where], axis=1, kind="stable")[:, :CANDIDATES] + where.start
+        return found
 
 
 def _rounded(value: float) -> float:
@@ -142,17 +143,17 @@ def _rounded(value: float) -> float:
 
 def _reason(column: int, value: float, usual: float, drop: float, is_new: bool) -> Reason:
     feature = FEATURES[column]
-    weight = round(drop, 4) if np.isfinite(drop) else 0.0
-    if np.isnan(value):
+    weight = round(drop, 4) if isfinite(drop) else 0.0
+    if isnan(value):
         if is_new:
             text = "This card has no history here, so what is usual for it is not known"
             return Reason(NO_HISTORY, text, feature.name, None, None, weight)
         text = f"Not known for this transaction: {feature.meaning}"
         return Reason(NOT_KNOWN, text, feature.name, None, None, weight)
-    habit = None if is_new or np.isnan(usual) else _rounded(feature.natural(float(usual)))
-    shown = feature.shown(None if habit is None else float(usual))
-    text = feature.text.format(value=feature.shown(float(value)), usual=shown)
-    return Reason(feature.code, text, feature.name, _rounded(feature.natural(float(value))), habit, weight)
+    habit = None if is_new or isnan(usual) else _rounded(feature.natural(usual))
+    shown = feature.shown(None if habit is None else usual)
+    text = feature.text.format(value=feature.shown(value), usual=shown)
+    return Reason(feature.code, text, feature.name, _rounded(feature.natural(value)), habit, weight)
 
 
 def _merged(reasons: list[Reason]) -> list[Reason]:

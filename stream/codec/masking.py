@@ -8,6 +8,7 @@ PAYLOAD_MAX = 65_536
 _SHORTEST, _LONGEST, _GROUPS, _KEPT = 13, 19, 6, 4
 _SLACK = 64  # bytes kept beyond the cut while masking, so that no number is cut in two before it is seen
 _RUN = re.compile(rb"[0-9](?:[ -]?[0-9]){12,}")
+_MAY_HOLD = re.compile(r"[0-9](?:[ -]?[0-9]){12}")
 _GROUP = re.compile(rb"[0-9]+")
 _DIGIT = re.compile(rb"[0-9]")
 # Inside a longer run of digits only numbers of the great schemes are looked for: (first digits, length).
@@ -57,7 +58,7 @@ def mask_bytes(data: bytes) -> bytes:
 
 def mask_text(text: str) -> str:
     """As `mask_bytes`, for a text; one without a run of digits comes back as it is."""
-    if len(text) < _SHORTEST:
+    if len(text) < _SHORTEST or not _MAY_HOLD.search(text):
         return text
     data = text.encode("utf-8", "surrogatepass")
     masked = mask_bytes(data)
