@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -44,6 +45,9 @@ def run(
 
     pipeline = Pipeline(settings, panel, topics.source.topic_id)
     _warm_up(pipeline)
+    gc.collect()
+    gc.freeze()  # libraries and models live as long as the process: no pause to look at them again
+    gc.set_threshold(50_000, 20, 50)
 
     async def course() -> int:
         deliverer = Deliverer(

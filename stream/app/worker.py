@@ -23,6 +23,7 @@ from stream.transport.lease import Lease
 
 log = logging.getLogger("fraudstream.worker")
 EXIT_UNCOMMITTED = 4
+LEAVE_S = 5.0
 
 
 class Worker:
@@ -254,15 +255,15 @@ class Worker:
             limit = min(deadline - reserve, began + 2.0) if self._error else deadline - reserve
             clean = await self._settle(lease, limit)
         await self._engine.stop()
-        left = await self._leave(starting, max(1.0, deadline - time.monotonic()))
-        if self._error is not None:
-            raise _told(self._error)
-        if not clean:
+        left = await self._leave(starting, min(LEAVE_S, max(1.0, deadline - time.monotonic() - 1.0)))
+        if not clean and self._error is None:
             log.error("stopped with uncommitted transactions: they are processed again at the next start")
-            return EXIT_UNCOMMITTED
         if not left:
             log.warning("left without a word to the group: the broker notices after kafka.session_timeout_s")
-        return 0
+            logging.disable(logging.CRITICAL)  # what still waits for a dead broker dies with the process, unheard
+        if self._error is not None:
+            raise _told(self._error)
+        return 0 if clean else EXIT_UNCOMMITTED
 
     async def _leave(self, starting: asyncio.Task[Any], timeout_s: float) -> bool:
         """Stop Faust's services, which leaves the group, and close the producer."""

@@ -53,12 +53,14 @@ def _log_to_stderr(level: str) -> None:
     import logging
     import sys
 
+    from stream.app.logs import FewRepeats
     from stream.errors import SettingError
 
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise SettingError(f"--log-level {level!r} is unknown; use debug, info, warning or error")
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(FewRepeats())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
     logging.getLogger("fraudstream").setLevel(number)

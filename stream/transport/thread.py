@@ -23,7 +23,7 @@ from stream.transport.lease import Delivery, Lease
 
 CHUNK = 1024
 SMALL_POLL = 64
-LINGER_S = 0.001
+LINGER_S = 0.002
 FATAL_FETCH = (
     errors.CorruptRecordException,
     errors.RecordTooLargeError,
