@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -73,14 +74,23 @@ def count_cases(samples: Samples, alert: npt.NDArray[np.bool_], fraud: npt.NDArr
     )
 
 
-def cut_for_precision(samples: Samples, score: F64, fraud: npt.NDArray[np.bool_], target: float) -> float:
-    """Find the lowest cut on a score at which precision by case reaches a target and stays above it.
+def cuts_for_precision(
+    samples: Samples, score: F64, fraud: npt.NDArray[np.bool_], targets: Sequence[float]
+) -> list[tuple[float, bool]]:
+    """Find for each target the lowest cut on a score from which on precision by case stays at or above it.
 
-    Candidates are quantiles of the score above its 90 % point; where none reaches the target, the best one counts.
+    Candidates are quantiles of the score above its 97 % point; where none reaches a target, it is the most precise
+    one, and the second value says so.
     """
-    shares = 1.0 - np.geomspace(0.1, min(0.1, 5.0 / max(len(score), 50)), 60)
+    shares = 1.0 - np.geomspace(0.03, min(0.03, 5.0 / max(len(score), 200)), 50)
     candidates = np.unique(np.quantile(score, shares))
-    reached = np.array([count_cases(samples, score >= cut, fraud).precision for cut in candidates])
-    below = np.flatnonzero(reached < target)
-    first = int(below[-1]) + 1 if len(below) else 0
-    return float(candidates[first if first < len(candidates) else int(np.argmax(reached))])
+    high = np.flatnonzero(score >= candidates[0])
+    top, level, known = samples.take(high), score[high], fraud[high]
+    reached = np.array([count_cases(top, level >= cut, known).precision for cut in candidates])
+    cuts: list[tuple[float, bool]] = []
+    for target in targets:
+        below = np.flatnonzero(reached < target)
+        first = int(below[-1]) + 1 if len(below) else 0
+        in_reach = first < len(candidates)
+        cuts.append((float(candidates[first if in_reach else int(np.argmax(reached))]), in_reach))
+    return cuts

@@ -64,7 +64,9 @@ def boosting(train: Samples, rows: Samples, *, seed: int) -> F64:
 
 
 def _flat(samples: Samples) -> F32:
-    return np.concatenate([samples.X, samples.S.reshape(len(samples), -1)], axis=1)
+    flat = np.concatenate([samples.X, samples.S.reshape(len(samples), -1)], axis=1)
+    flat[:, np.isnan(flat).all(axis=0)] = 0.0  # scikit-learn refuses columns without a value
+    return flat
 
 
 def training_table(fused: Fused, samples: Samples, names: Sequence[str]) -> dict[str, dict[str, float]]:

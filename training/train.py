@@ -12,7 +12,7 @@ import numpy as np
 from stream.errors import SettingError
 from stream.scoring.manifest import FeatureContract, TrainingWindow, subset_key
 from training import evaluate, export
-from training.cases import cut_for_precision
+from training.cases import cuts_for_precision
 from training.detectors import REGISTRY, SVM, VAE, Detector, SequenceCNN
 from training.fuse import TARGETS, Fused, fit_fusion
 from training.samples import DAY_MS, F32, F64, Samples, join, read_samples
@@ -212,7 +212,7 @@ def _figures(
         )
         rows[f"best feature: {best}"] = single
         logit = evaluate.boosting(split.train, split.fit, seed=options.seed)
-        cut = cut_for_precision(split.fit, logit, split.fit.y > 0, TARGETS["review"])
+        cut = cuts_for_precision(split.fit, logit, split.fit.y > 0, [TARGETS["review"]])[0][0]
         fraud = split.fit.fraud
         rows["boosting"] = evaluate.ranking(logit, fraud) | evaluate.at_cut(split.fit, logit >= cut, fraud)
     return rows

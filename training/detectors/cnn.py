@@ -7,6 +7,7 @@ Source of the method: Zhang et al., A Model Based on Convolutional Neural Networ
 from __future__ import annotations
 
 import copy
+import math
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from training.detectors.base import F32, F64, Inputs, Windows, labels_of, split_last
 from training.detectors.scaling import Tabular, window_scaler
 from training.detectors.torch_base import TorchDetector, batches, seeded, tensors_of
+
+_RATE = 2e-3
 
 
 class PatchConv(nn.Module):
@@ -127,13 +130,14 @@ class SequenceCNN(TorchDetector[WindowNet]):
         share = float(y.mean())
         # part of the imbalance is taken out of the loss; calibration puts the prior back
         positive = min(10.0, max(1.0, 0.1 * (1 - share) / share))
-        optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-3)
+        optimiser = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=1e-3)
+        size = min(512, max(32, len(target) // 40))
         best, kept, waited = -1.0, copy.deepcopy(net.state_dict()), 0
         for epoch in range(self.epochs):
             for group in optimiser.param_groups:
-                group["lr"] = 2e-3 * 0.75**epoch
+                group["lr"] = _RATE * 0.5 * (1.02 + math.cos(math.pi * epoch / self.epochs))
             net.train()
-            for index in batches(len(target), 512, generator):
+            for index in batches(len(target), size, generator):
                 logit = net(*(tensor[index] for tensor in tensors))
                 optimiser.zero_grad()
                 self._loss(logit, target[index], positive).backward()

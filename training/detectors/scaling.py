@@ -69,15 +69,22 @@ class Tabular(nn.Module):
         """Columns that `forward` gives."""
         return len(self.scaler.centre) + len(self.cut) + len(self.gaps)
 
-    def learn(self, X: F32, y: F64, *, per_column: int = 3, seed: int) -> Self:
-        """Learn scale, cuts (at most ``per_column`` each) and gaps from rows X (n, d) with labels y (n,)."""
+    def learn(self, X: F32, y: F64, *, per_column: int = 3, most: int = 96, seed: int) -> Self:
+        """Learn scale, cuts and gaps from rows X (n, d) with labels y (n,).
+
+        Parameters
+        ----------
+        X, y
+            Rows with their labels.
+        per_column, most
+            Bounds on the cuts of one column and of all; those that tell most about y are kept.
+        seed
+            Of the trees that find the cuts.
+        """
         self.scaler.learn(X)
-        columns: list[int] = []
-        cuts: list[float] = []
-        for j in range(X.shape[1]):
-            found = _cuts(X[:, j], y, per_column, seed)
-            columns += [j] * len(found)
-            cuts += found
+        found = [(gain, j, cut) for j in range(X.shape[1]) for gain, cut in _cuts(X[:, j], y, per_column, seed)]
+        kept = sorted((j, cut) for _, j, cut in sorted(found, reverse=True)[:most])
+        columns, cuts = [j for j, _ in kept], [cut for _, cut in kept]
         share = np.isnan(X).mean(axis=0)
         self.column = torch.tensor(columns, dtype=torch.int64)
         self.cut = torch.tensor(cuts, dtype=torch.float32)
@@ -95,7 +102,7 @@ class Tabular(nn.Module):
         return torch.cat(parts, dim=1)
 
 
-def _cuts(column: F32, y: F64, most: int, seed: int) -> list[float]:
+def _cuts(column: F32, y: F64, most: int, seed: int) -> list[tuple[float, float]]:
     seen = np.isfinite(column)
     if seen.sum() < 20 or len(np.unique(column[seen][:5000])) < 2 or len(np.unique(y[seen])) < 2:
         return []
@@ -103,8 +110,12 @@ def _cuts(column: F32, y: F64, most: int, seed: int) -> list[float]:
     tree = DecisionTreeClassifier(
         max_leaf_nodes=most + 1, min_samples_leaf=leaf, class_weight="balanced", random_state=seed
     ).fit(column[seen, None], y[seen])
-    cuts = tree.tree_.threshold[tree.tree_.children_left >= 0]
-    return sorted(float(cut) for cut in cuts)
+    grown = tree.tree_
+    mass = grown.weighted_n_node_samples * grown.impurity
+    inner = np.flatnonzero(grown.children_left >= 0)
+    gain = mass[inner] - mass[grown.children_left[inner]] - mass[grown.children_right[inner]]
+    # shares of all rows, so that columns with gaps do not count as if they were full
+    return [(float(g) / len(column), float(cut)) for g, cut in zip(gain, grown.threshold[inner], strict=True)]
 
 
 def window_scaler(S: F32) -> Scaler:

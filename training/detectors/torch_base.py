@@ -63,10 +63,18 @@ def tensors_of(X: Inputs) -> list[Tensor]:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
-    """Seed torch inside the block and leave its global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield torch.Generator().manual_seed(seed)
+    """Seed torch inside the block, on one thread, and leave its generator and threads as they were.
+
+    Models this small train faster on one thread, and sums do not depend on the machine's number of cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield torch.Generator().manual_seed(seed)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def batches(n: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
