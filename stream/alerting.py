@@ -46,16 +46,27 @@ def iso(ms: int) -> str:
     return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _holds_card(value: Any) -> bool:
+    """Whether a number has a card number's length, first digit (1 is taken by times) and check digit."""
+    if not isinstance(value, int | float) or not 2e12 <= value < 1e19:
+        return False
+    digits = str(int(value))
+    return digits[0] != "1" and luhn(digits.encode())
+
+
 def masked(row: Transaction, token: str) -> dict[str, Any]:
     """The transaction without its card number: a token in its place, the first six digits kept beside as ``bin``.
 
-    Any other text that holds a card number is masked.
+    Any other text that holds a card number is masked; a number that is one is left out.
     """
+    given = msgspec.structs.asdict(row)
     fields = {
         name: mask_text(value) if isinstance(value, str) else value
-        for name, value in msgspec.structs.asdict(row).items()
-        if value is not None
+        for name, value in given.items()
+        if value is not None and not _holds_card(value)
     }
+    if "event_time" not in fields:
+        fields["event_time"] = mask_text(str(int(row.event_time)))
     fields["card_id"] = token
     card = canonical_card(row.card_id)
     if "bin" not in fields and 13 <= len(card) <= 19 and card.isascii() and card.isdigit() and luhn(card.encode()):

@@ -72,6 +72,16 @@ class Source:
     fresh: bool  # the group had no offset at all: it begins at `kafka.start_at`
 
 
+def expired(settings: Settings, partition: int, offset: int, begin: int, end: int) -> SettingError:
+    """Word that the group stands where the log ends before or begins after."""
+    group, topic = settings.kafka.group, settings.topics.transactions
+    return SettingError(
+        f"kafka.group {group!r} stands at offset {offset} of {topic}[{partition}], "
+        f"which the log ({begin} to {end}) no longer or not yet holds: records expired or the topic was made anew; "
+        "reset the group's offsets on purpose, or name another kafka.group"
+    )
+
+
 class Recovery:
     """Brings the partitions of a lease to the point where live records may follow."""
 
@@ -173,7 +183,7 @@ class Recovery:
                 latest = self._source.fresh and self._settings.kafka.start_at == "latest"
                 known = end if latest else begin
             elif not begin <= known <= end:
-                raise self._expired(tp.partition, known, begin, end)
+                raise expired(self._settings, tp.partition, known, begin, end)
             offsets[tp.partition] = known
         missing = {partition: offsets[partition] for partition in wanted if partition not in committed}
         await self._anchor(lease, group, missing)
@@ -186,14 +196,6 @@ class Recovery:
             if await group.commit_lease(lease, offsets):
                 return
             await asyncio.sleep(0.2)
-
-    def _expired(self, partition: int, offset: int, begin: int, end: int) -> SettingError:
-        kafka, topic = self._settings.kafka, self._settings.topics.transactions
-        return SettingError(
-            f"kafka.group {kafka.group!r} stands at offset {offset} of {topic}[{partition}], which the log "
-            f"({begin} to {end}) no longer or not yet holds: records expired or the topic was made anew; "
-            "reset the group's offsets on purpose, or name another kafka.group"
-        )
 
     async def _tails(self, consumer: AIOKafkaConsumer, wanted: Sequence[int]) -> dict[int, tuple[Tip, int]]:
         topics = self._settings.topics

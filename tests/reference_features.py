@@ -43,7 +43,8 @@ def features(columns: Columns, cards: list[str], horizon_ms: int) -> tuple[list[
             added.append(int(Flag.LATE))
             continue
         added.append(0)
-        watermark = max(watermark, event["event_time"])
+        if not event["flags"] & Flag.CLOCK_SKEW:
+            watermark = max(watermark, event["event_time"])
         past.keys.append(event["transaction_key"])
         if not event["flags"] & Flag.REVERSAL:
             past.events.append(event)

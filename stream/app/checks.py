@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient
+from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError, for_code
 
 from stream.codec.lenient import Mapping
@@ -16,7 +17,7 @@ from stream.codec.tokens import token_key
 from stream.decide import check_decision
 from stream.errors import BrokerError, SettingError
 from stream.features import FEATURES
-from stream.recovery import Source
+from stream.recovery import Source, expired
 from stream.rules import load_rules
 from stream.settings import Settings
 
@@ -94,11 +95,23 @@ def _check_topics(settings: Settings, admin: KafkaAdminClient) -> Topics:
                 f"{names.transactions!r} has {counts['transactions']}; they must be equal: make the topic anew"
             )
     committed = _group_offsets(settings, admin)
-    fresh = not any(tp.topic == names.transactions and meta.offset >= 0 for tp, meta in committed.items())
+    known = {tp: meta.offset for tp, meta in committed.items() if tp.topic == names.transactions and meta.offset >= 0}
+    _check_offsets(
+        settings, admin, {tp: offset for tp, offset in known.items() if tp.partition < counts["transactions"]}
+    )
     topic_id = str(described[names.transactions].get("topic_id") or "")
     if not topic_id.replace("-", "").strip("0"):  # a broker before topic ids: the cluster must do
         topic_id = f"{admin.describe_cluster()['cluster_id']}/{names.transactions}"
-    return Topics(counts["transactions"], Source(topic_id, fresh))
+    return Topics(counts["transactions"], Source(topic_id, fresh=not known))
+
+
+def _check_offsets(settings: Settings, admin: KafkaAdminClient, known: dict[Any, int]) -> None:
+    """Compare the group's offsets with what the log holds."""
+    begins = admin.list_partition_offsets(dict.fromkeys(known, OffsetSpec.EARLIEST)) if known else {}
+    ends = admin.list_partition_offsets(dict.fromkeys(known, OffsetSpec.LATEST)) if known else {}
+    for tp, offset in known.items():
+        if not begins[tp].offset <= offset <= ends[tp].offset:
+            raise expired(settings, tp.partition, offset, begins[tp].offset, ends[tp].offset)
 
 
 def _group_offsets(settings: Settings, admin: KafkaAdminClient) -> dict[Any, Any]:

@@ -15,6 +15,7 @@ import msgspec
 from stream.codec.lexicon import fits
 from stream.codec.money import Rates
 from stream.codec.parsed import parse_number
+from stream.codec.times import INVALID, parse_time
 from stream.errors import DecodeError, SettingError
 from stream.events import Transaction
 from stream.settings import MappingSettings
@@ -109,6 +110,7 @@ class Mapping:
                 if name not in _CONVERT:
                     known = ", ".join(_CONVERT)
                     raise SettingError(f"setting mapping.{kind}.{name}: no such field; use one of {known}")
+        _check_values(settings)
         self._constants = dict(settings.constants)
         self._names = {name: settings.fields.get(name, name) for name in _CONVERT if name not in self._constants}
         self._paths = [
@@ -148,6 +150,16 @@ class Mapping:
         amount = parse_number(row.amount) / 10 ** self._rates.digits(row.currency)
         base = None if row.amount_base is None else row.amount_base / 10 ** self._rates.digits(self._rates.base)
         return msgspec.structs.replace(row, amount=amount, amount_base=base)
+
+
+def _check_values(settings: MappingSettings) -> None:
+    for name, path in settings.fields.items():
+        if not path.strip():
+            raise SettingError(f"setting mapping.fields.{name} is empty; name the field that holds the {name}")
+    for name, constant in settings.constants.items():
+        value = _CONVERT[name](constant)
+        if value is None or value == "" or (name in _TIMES and parse_time(value)[0] == INVALID):
+            raise SettingError(f"setting mapping.constants.{name} is {constant!r}, which is no {name}; correct it")
 
 
 def _find(message: dict[str, Any], path: tuple[str, ...]) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 PAYLOAD_MAX = 65_536
-_SHORTEST, _LONGEST, _GROUPS, _KEPT = 13, 19, 6, 4
+_SHORTEST, _LONGEST, _KEPT = 13, 19, 4
 _SLACK = 64  # bytes kept beyond the cut while masking, so that no number is cut in two before it is seen
-_RUN = re.compile(rb"[0-9](?:[ -]?[0-9]){12,}")
-_MAY_HOLD = re.compile(r"[0-9](?:[ -]?[0-9]){12}")
+_RUN = re.compile(rb"[0-9](?:[ \-\0]?[0-9]){12,}")  # NUL: UTF-16 that came unannounced
+_MAY_HOLD = re.compile(r"[0-9](?:[ \-\0]?[0-9]){12}")
 _GROUP = re.compile(rb"[0-9]+")
 _DIGIT = re.compile(rb"[0-9]")
 # Inside a longer run of digits only numbers of the great schemes are looked for: (first digits, length).
@@ -37,7 +37,7 @@ def _mask_run(match: re.Match[bytes]) -> bytes:
     groups = [found.span() for found in _GROUP.finditer(run)]
     for first, (start, _) in enumerate(groups):
         digits = b""
-        for begin, end in groups[first : first + _GROUPS]:
+        for begin, end in groups[first : first + _LONGEST]:
             digits += run[begin:end]
             if len(digits) > _LONGEST:
                 break

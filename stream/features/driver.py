@@ -244,7 +244,8 @@ def loop(rows, clock, horizon, quanta, x, s, update_only, {", ".join(_DTYPES)}):
         if added != 0:
             continue
         remember(row.guard, transaction_key[i])
-        clock[0] = max(clock[0], event.time)
+        if flags[i] & {int(Flag.CLOCK_SKEW)} == 0:
+            clock[0] = max(clock[0], event.time)
         if flags[i] & {int(Flag.REVERSAL)} != 0:
             continue
 {block(update, 8)}
