@@ -62,7 +62,7 @@ class Lexicon:
             return
         if len(self._known) + len(fresh) > _WORDS_MAX:
             self._begin()
-            fresh = fresh[:_WORDS_MAX]
+            fresh = [(name, text) for name, text in found if fits(text)][:_WORDS_MAX]
         table = self.table.copy()
         for name, text in fresh:
             meaning = self._rates[text] if name == "currency" else WORDS[name][text]

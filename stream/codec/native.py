@@ -22,5 +22,8 @@ def native(function: _Function) -> _Function:
 
 def native_cached(function: _Function) -> _Function:
     """As `native`, kept on disk until the function's file changes: for functions that call none of another file."""
-    compiled: _Function = njit(cache=True, nogil=True, _nrt=False)(function)
+    try:
+        compiled: _Function = njit(cache=True, nogil=True, _nrt=False)(function)
+    except RuntimeError:  # no folder can be written: every process compiles anew
+        return native(function)
     return compiled
