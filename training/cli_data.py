@@ -38,6 +38,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Stream seed of that bank.", min=0)] = 1,
     prevalence_bp: Annotated[float, typer.Option(help="Fraudulent transactions in basis points.", min=0)] = 80.0,
     story: Annotated[list[str] | None, typer.Option(help="Play only this story; repeat for more.")] = None,
+    bare: Annotated[bool, typer.Option("--bare", help="Send hardly more than card, terminal and amount.")] = False,
     rate: Annotated[float, typer.Option(help="Transactions a second; 0: flat out, or by --speed.", min=0)] = 0.0,
     speed: Annotated[float, typer.Option(help="Compress event time by this factor; 0: do not follow it.", min=0)] = 0.0,
     part: Annotated[Part, typer.Option(help="Send what arrives before --warmup-days, after, or all.")] = Part.ALL,
@@ -76,6 +77,7 @@ def simulate(
         start=begin,
         prevalence_bp=prevalence_bp,
         stories=story or None,
+        bare_feed=bare,
     )
     if out is not None:
         summary = _write(history, out)

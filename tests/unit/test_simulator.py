@@ -73,6 +73,16 @@ def test_a_story_can_be_left_out() -> None:
     assert 10_000 * history.fraud.mean() == pytest.approx(80, rel=0.15)
 
 
+def test_a_bare_feed_says_the_same_with_fewer_fields() -> None:
+    whole = generate(bank_seed=4, seed=9, cards=100, days=20, start=START)
+    bare = generate(bank_seed=4, seed=9, cards=100, days=20, start=START, bare_feed=True)
+    assert bare.truth.equals(whole.truth)
+    for name in ("event_time", "card_id", "merchant_id", "amount", "currency"):
+        assert bare.table()[name].equals(whole.table()[name])
+    for name in ("channel", "device_id", "entry_mode", "country", "latitude"):
+        assert bare.table()[name].null_count == len(bare)
+
+
 def test_the_table_is_canonical_sorted_and_inside_its_days() -> None:
     table = small().table()
     assert tuple(table.column_names) == FIELDS

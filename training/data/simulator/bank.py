@@ -4,7 +4,7 @@ Two seeds are two banks: nothing that a model may learn about the level, the rhy
 holds for the next.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,7 @@ _OPTIONAL = {
     "card_opened_at": 0.08,
     "account_opened_at": 0.15,
 }
+_ALWAYS_SENT = ("terminal_id", "type")
 _MAY_BE_ABSENT = ("customer_id", "bin", "avs_result", "ip_country", "account_opened_at", "amount_base")
 
 
@@ -147,6 +148,12 @@ def draw_bank(seed: int) -> Bank:
         feed=_draw_feed(rng),
         fraud=_draw_fraud(rng),
     )
+
+
+def bare(bank: Bank) -> Bank:
+    """The same bank with a feed that says hardly more than card, terminal, type and amount, as many files do."""
+    missing = {name: rate if name in _ALWAYS_SENT else 1.0 for name, rate in bank.feed.missing.items()}
+    return replace(bank, feed=replace(bank.feed, missing=missing))
 
 
 def _draw_habits(rng: np.random.Generator) -> Habits:

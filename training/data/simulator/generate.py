@@ -7,7 +7,7 @@ import numpy as np
 
 from stream.errors import SettingError
 from training.data.simulator import feed, honest, labels, lookalikes, planting
-from training.data.simulator.bank import draw_bank
+from training.data.simulator.bank import bare, draw_bank
 from training.data.simulator.calendar import DAY_MS, day_factors
 from training.data.simulator.finish import finish
 from training.data.simulator.history import History
@@ -25,6 +25,7 @@ def generate(
     start: dt.datetime | None = None,
     prevalence_bp: float = 80.0,
     stories: Collection[str] | None = None,
+    bare_feed: bool = False,
 ) -> History:
     """Simulate the transactions of one bank.
 
@@ -42,6 +43,8 @@ def generate(
         Fraudulent transactions in basis points of all.
     stories : collection of str, optional
         Play only these stories (to leave one out); all by default.
+    bare_feed : bool
+        Send only card, merchant, terminal, type and amount: a model that never saw such a feed is silent on it.
 
     Returns
     -------
@@ -56,7 +59,7 @@ def generate(
         raise SettingError(f"--cards {cards} and --days {days}: a history needs at least 10 cards and one day.")
     begin = _begin(start, days)
     rng = np.random.default_rng([bank_seed, seed])
-    bank = draw_bank(bank_seed)
+    bank = bare(draw_bank(bank_seed)) if bare_feed else draw_bank(bank_seed)
     people = populate(bank, cards, days, rng)
     factors, peaks = day_factors(bank, begin, days)
     plan = honest.Plan(lookalikes.where_about(bank, people, days, rng), factors, peaks)
