@@ -11,6 +11,7 @@ import numpy.typing as npt
 from training.samples import F64, Samples
 
 CASE_MS = 24 * 3_600_000
+_FEWEST = 20  # alerts below which a precision is chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def cuts_for_precision(
     Candidates are quantiles of the score above its 97 % point; where none reaches a target, it is the most precise
     one, and the second value says so.
     """
-    shares = 1.0 - np.geomspace(0.03, min(0.03, 5.0 / max(len(score), 200)), 50)
+    shares = 1.0 - np.geomspace(0.03, min(0.03, _FEWEST / max(len(score), 1)), 50)
     candidates = np.unique(np.quantile(score, shares))
     high = np.flatnonzero(score >= candidates[0])
     top, level, known = samples.take(high), score[high], fraud[high]

@@ -32,9 +32,9 @@ def train(
         Path | None, typer.Option(help="Folder with transactions.parquet and labels.parquet, or of such folders.")
     ] = None,
     bank: Annotated[int, typer.Option(help="First bank seed of the simulated history.", min=0)] = 1,
-    banks: Annotated[int, typer.Option(help="Simulated banks; the last 40 % calibrate and fuse.", min=1)] = 10,
-    cards: Annotated[int, typer.Option(help="Cards of each simulated bank.", min=10)] = 1500,
-    days: Annotated[int, typer.Option(help="Days of each simulated bank.", min=2)] = 90,
+    banks: Annotated[int, typer.Option(help="Simulated banks; the last 40 % calibrate and fuse.", min=1)] = 20,
+    cards: Annotated[int, typer.Option(help="Cards of each simulated bank.", min=10)] = 800,
+    days: Annotated[int, typer.Option(help="Days of each simulated bank.", min=2)] = 75,
     prevalence_bp: Annotated[float, typer.Option(help="Fraud in basis points of transactions.", min=0)] = 80.0,
     warm_up_days: Annotated[float, typer.Option(help="Days that only fill the state.", min=0)] = 30.0,
     out: Annotated[Path | None, typer.Option(help="Models folder; in a checkout: models/.")] = None,
