@@ -70,6 +70,7 @@ class Source:
 
     topic_id: str
     fresh: bool  # the group had no offset at all: it begins at `kafka.start_at`
+    partitions: int
 
 
 def expired(settings: Settings, partition: int, offset: int, begin: int, end: int) -> SettingError:
@@ -145,6 +146,11 @@ class Recovery:
         wanted = sorted(lease.partitions - lease.expected.keys())
         if not wanted:
             return
+        if wanted[-1] >= self._source.partitions:
+            raise SettingError(
+                f"topics.transactions {self._settings.topics.transactions!r} has grown beyond {self._source.partitions} "
+                "partitions; give alerts and dead letters as many and start the worker again"
+            )
         await self._logs.start()
         consumer = self._consumer()
         await consumer.start()

@@ -102,7 +102,7 @@ def _check_topics(settings: Settings, admin: KafkaAdminClient) -> Topics:
     topic_id = str(described[names.transactions].get("topic_id") or "")
     if not topic_id.replace("-", "").strip("0"):  # a broker before topic ids: the cluster must do
         topic_id = f"{admin.describe_cluster()['cluster_id']}/{names.transactions}"
-    return Topics(counts["transactions"], Source(topic_id, fresh=not known))
+    return Topics(counts["transactions"], Source(topic_id, fresh=not known, partitions=counts["transactions"]))
 
 
 def _check_offsets(settings: Settings, admin: KafkaAdminClient, known: dict[Any, int]) -> None:

@@ -92,7 +92,7 @@ class Metrics:
         for name, version, sha256 in models:
             self.model_info.labels(name, version, sha256).set(1)
         for scorer, device in devices.items():
-            self.device_info.labels(scorer, device).set(1)
+            self.device_info.labels(scorer, device.split(" ", 1)[0]).set(1)  # "cpu (why)": the log says why
         for stage in STAGES:
             self.stage.labels(stage)
         for outcome in ("review", "step_up", "decline_recommended"):

@@ -52,7 +52,7 @@ def main() -> None:
     stream.panels.load_panel = lambda settings, on_degraded=None: HistoryPanel()
     partitions = os.environ.pop("FRAUDSTREAM_UNCHECKED", "")
     if partitions:  # a mock cluster answers no admin client
-        stream.app.checks.check_broker = lambda settings: Topics(int(partitions), Source("mock", True))
+        stream.app.checks.check_broker = lambda settings: Topics(int(partitions), Source("mock", True, int(partitions)))
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(command)
     try:
