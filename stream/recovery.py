@@ -148,8 +148,8 @@ class Recovery:
             return
         if wanted[-1] >= self._source.partitions:
             raise SettingError(
-                f"topics.transactions {self._settings.topics.transactions!r} has grown beyond {self._source.partitions} "
-                "partitions; give alerts and dead letters as many and start the worker again"
+                f"topics.transactions {self._settings.topics.transactions!r} has grown beyond "
+                f"{self._source.partitions} partitions; give alerts and dead letters as many and start the worker again"
             )
         await self._logs.start()
         consumer = self._consumer()
