@@ -176,6 +176,21 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         if fetched:
             total = self._pass_on({tp.partition: records for tp, records in fetched.items()})
             self._was_small = 0 < total < SMALL_POLL
+        self._pass_over(consumer)
+
+    def _pass_over(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Count as done what no client ever sees, markers and aborted transactions, once all before it is done."""
+        lease, topic = self.lease, self.settings.topics.transactions
+        subscription = consumer._subscription.subscription
+        if lease is None or lease.over or subscription is None or subscription.assignment is None:
+            return
+        for partition, expected in list(lease.expected.items()):
+            tp = TopicPartition(topic, partition)
+            if lease.acked.get(partition) != expected or tp not in subscription.assignment.tps:
+                continue
+            state = subscription.assignment.state_value(tp)
+            if state.has_valid_position and state.position > expected:
+                lease.expected[partition] = lease.acked[partition] = state.position
 
     def _pass_on(self, fetched: dict[int, list[Any]]) -> int:
         lease = self.lease  # the one of now: the fetch may have waited through a rebalance
