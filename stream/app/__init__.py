@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -47,6 +48,7 @@ def run_worker(settings: Settings, *, exit_when_idle: float | None = None) -> in
     from stream.monitor.health import Health, MonitorServer
     from stream.monitor.metrics import Metrics
 
+    _stop_at_a_signal()
     metrics, health = Metrics(), Health()
     server = MonitorServer(settings.monitor.host, settings.monitor.port, health, metrics.text)
     try:
@@ -141,6 +143,16 @@ def _print_start(settings: Settings, panel: Panel, topics: Topics, url: str) -> 
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def _stop_at_a_signal() -> None:
+    """Until the event loop takes the signals over, nothing is begun that would have to be finished."""
+    if threading.current_thread() is threading.main_thread():
+
+        def leave(number: int, frame: object) -> None:
+            raise SystemExit(0)
+
+        signal.signal(signal.SIGTERM, leave)
 
 
 def _end_hard_if_stuck(code: int, last_words: str) -> None:

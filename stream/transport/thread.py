@@ -94,10 +94,10 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         )
 
     async def on_start(self) -> None:
-        """Start the consumer and listen in on its heartbeats."""
+        """Start the consumer, listen in on its heartbeats, and make its small fetches patient."""
         await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator
-        beat = coordinator._do_heartbeat
+        coordinator, fetcher = self._ensure_consumer()._coordinator, self._ensure_consumer()._fetcher
+        beat, fetch = coordinator._do_heartbeat, fetcher._proc_fetch_request
 
         async def heartbeat() -> bool:
             sent = time.monotonic()
@@ -106,7 +106,17 @@ class BatchThread(driver.AIOKafkaConsumerThread):
                 self.last_heartbeat = sent
             return good
 
+        async def patient_fetch(assignment: Any, node_id: Any, request: Any) -> bool:
+            if self._was_small:  # a little more per fetch: a poll per message costs more than its work
+                try:
+                    await asyncio.sleep(LINGER_S)
+                except asyncio.CancelledError:
+                    return False  # as the original does
+            found: bool = await fetch(assignment, node_id, request)
+            return found
+
         coordinator._do_heartbeat = heartbeat
+        fetcher._proc_fetch_request = patient_fetch
 
     # -- the lease
 
@@ -164,8 +174,6 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         if not room:
             await asyncio.sleep(0.001)
             return
-        if self._was_small:
-            await asyncio.sleep(LINGER_S)  # a little more per fetch: a poll per message costs more than its work
         topic = self.settings.topics.transactions
         ready = {TopicPartition(topic, partition) for partition in lease.expected}
         fetcher = consumer._fetcher

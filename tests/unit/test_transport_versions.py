@@ -48,4 +48,10 @@ def test_the_fetcher_takes_partitions_a_timeout_and_a_limit() -> None:
         "timeout",
         "max_records",
     ]
+    assert list(inspect.signature(fetcher.Fetcher._proc_fetch_request).parameters)[1:] == [
+        "assignment",
+        "node_id",
+        "request",
+    ]
+    assert "except asyncio.CancelledError" in inspect.getsource(fetcher.Fetcher._proc_fetch_request)
     assert hasattr(StickyPartitionAssignor, "on_generation_assignment")
