@@ -85,6 +85,10 @@ def train(
         others=others,
         say=say,
     )
+    if out is None:
+        from training.cards import write_cards
+
+        write_cards(directory, directory.parent / "docs" / "model-cards")
     report["seconds"] = round(time.monotonic() - begun, 1)
     emit_json(report) if json else _show_training(report)
 
