@@ -165,7 +165,12 @@ def _rule(entry: Any, known: Mapping[str, tuple[int, str]]) -> Rule:
 def _flag(condition: dict[str, Any]) -> tuple[int, bool]:
     name, wanted = condition["flag"], condition.get("value", True)
     names = {flag.name.lower(): flag for flag in Flag if flag.name}
-    if name not in names or not isinstance(wanted, bool) or condition.keys() - {"flag", "value"}:
+    if (
+        not isinstance(name, str)
+        or name not in names
+        or not isinstance(wanted, bool)
+        or condition.keys() - {"flag", "value"}
+    ):
         raise _RuleError(
             f"has a wrong flag condition {condition}; flags are {', '.join(names)}, value is true or false"
         )
@@ -176,7 +181,7 @@ def _interval(condition: Any, known: Mapping[str, tuple[int, str]]) -> tuple[int
     if not isinstance(condition, dict) or condition.keys() != {"feature", "op", "value"}:
         raise _RuleError("has a condition that is neither {feature, op, value} nor {flag}")
     name, op, value = condition["feature"], condition["op"], condition["value"]
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise _RuleError(f"names an unknown feature {name!r}; `fraudstream features` lists them")
     if op not in _OPS or isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _RuleError(f"has a wrong condition on {name}; op is one of {' '.join(_OPS)} and value a number")

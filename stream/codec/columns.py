@@ -50,7 +50,7 @@ def _amounts(parsed: Parsed, back: Any, currency: Callable[[int], str], problems
     amount, base, rate = parsed.numbers[0], parsed.numbers[1], parsed.numbers[4]
     amount, base = np.where(back, np.abs(amount), amount), np.where(back, np.abs(base), base)
     usable = (amount >= 0) & (amount <= AMOUNT_MAX)
-    known_base = (base >= 0) & (base <= 1000 * AMOUNT_MAX)
+    known_base = (base >= 0) & (base <= AMOUNT_MAX)  # no more: it is told as it is, and might be a card number
     value = np.where(known_base, base, amount * rate)
     priced = value <= 1000 * AMOUNT_MAX
     good = usable & priced
