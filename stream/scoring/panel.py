@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from stream.errors import ArtefactError, SettingError
 from stream.events import F32, F64, ModelRef
@@ -169,7 +170,7 @@ class Panel:
         stacked = np.stack(logits, axis=1)
         rule = self._fusion.subsets[subset_key(names)]
         fused = stacked @ _weights(rule, names) + rule.bias
-        scores = _sigmoid(stacked).astype(np.float32)
+        scores = _sigmoid(stacked.astype(np.float32))
         return PanelScores(tuple(names), scores, fused, _sigmoid(fused), degraded, self._cuts(names))
 
     def _ask(self, scorer: OnnxScorer, X: F32, S: F32) -> F64 | None:
@@ -252,8 +253,8 @@ def _weights(rule: SubsetFusion, names: Sequence[str]) -> F64:
     return np.array([by_name[name] for name in names])
 
 
-def _sigmoid(logit: F64) -> F64:
-    return 1.0 / (1.0 + np.exp(-np.clip(logit, -60.0, 60.0)))
+def _sigmoid(logit: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return 1 / (1 + np.exp(-np.clip(logit, -60, 60)))
 
 
 def _panel_hash(scorers: Sequence[OnnxScorer], fusion: FusionFile) -> str:

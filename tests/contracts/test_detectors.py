@@ -115,6 +115,14 @@ def test_the_graph_tells_nothing_of_the_machine_that_made_it(fitted: Fitted) -> 
     assert b".py" not in content and b"/home" not in content and len(content) < 1_000_000
 
 
+def test_explanations_add_up_to_what_does_not_fit(fitted: Fitted) -> None:
+    explain = getattr(fitted.detector, "explain", None)
+    if explain is not None:
+        parts = explain(fitted.inputs)
+        assert parts.shape == np.asarray(fitted.inputs).shape and (parts[np.isnan(fitted.inputs)] == 0).all()
+        assert (fitted.raw - parts.sum(axis=1) >= -1e-4).all(), "what is left is the KL divergence, never negative"
+
+
 def test_labels_of_one_class_are_refused(fitted: Fitted) -> None:
     if fitted.detector.supervised:
         with pytest.raises(ValueError, match="both classes"):
