@@ -172,6 +172,14 @@ def committed(topics: Topics) -> dict[int, int]:
         admin.close()
 
 
+def ends(topics: Topics) -> dict[int, int]:
+    """Where each partition of the transactions ends."""
+    consumer = KafkaConsumer(bootstrap_servers=topics.bootstrap)
+    found = consumer.end_offsets([TopicPartition(topics.transactions, p) for p in range(topics.partitions)])
+    consumer.close()
+    return {tp.partition: offset for tp, offset in found.items()}
+
+
 def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
     """Wait for something that a worker does by itself."""
     deadline = time.monotonic() + timeout
