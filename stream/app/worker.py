@@ -233,9 +233,10 @@ class Worker:
             return
         if lag != 0 or self._engine.busy:
             self._idle_since = None
-        elif self._idle_since is None:
-            self._idle_since = time.monotonic()
-        elif time.monotonic() - self._idle_since >= self._exit_when_idle:
+            return
+        # Work that came and went between two looks counts too.
+        self._idle_since = max(self._idle_since or time.monotonic(), self._engine.progress_at)
+        if time.monotonic() - self._idle_since >= self._exit_when_idle:
             self._stop.set()
 
     # -- the end

@@ -68,6 +68,8 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._stages: dict[str, Histogram] = {}
+
     def _gauges(self) -> None:
         self.lag_messages = self._gauge("fraud_lag_messages", "Messages behind the log's end.", "partition")
         self.lag_seconds = self._gauge("fraud_lag_seconds", "Age of the last message processed.", "partition")
@@ -105,7 +107,10 @@ class Metrics:
     def observe_stages(self, seconds: Mapping[str, float]) -> None:
         """Record how long each stage of one batch took, in seconds."""
         for stage, value in seconds.items():
-            self.stage.labels(stage).observe(value)
+            child = self._stages.get(stage)
+            if child is None:
+                child = self._stages[stage] = self.stage.labels(stage)
+            child.observe(value)
 
     def forget_partition(self, partition: int) -> None:
         """Drop the lag of a partition that this worker no longer holds."""

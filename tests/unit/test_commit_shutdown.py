@@ -79,3 +79,20 @@ def test_partitions_added_later_are_refused_in_one_sentence() -> None:
             await recovery.run(Lease(1, "me", frozenset({0, 1})), bench.group)
 
     run(course)
+
+
+def test_a_worker_is_idle_only_when_nothing_came_between_two_looks() -> None:
+    async def course(bench: Bench) -> None:
+        worker = _worker(bench)
+        worker._exit_when_idle = 0.2
+        for _ in range(6):
+            bench.deliver(b"")
+            await bench.engine.settle(2)
+            worker._judge_idleness(0)
+            await asyncio.sleep(0.06)
+        assert not worker._stop.is_set()
+        await asyncio.sleep(0.2)
+        worker._judge_idleness(0)
+        assert worker._stop.is_set()
+
+    run(course)
