@@ -19,8 +19,10 @@ from mode import Service
 
 from stream.errors import BrokerError, SettingError
 from stream.settings import Settings
+from stream.transport import lenient
 from stream.transport.lease import Delivery, Lease
 
+lenient.install()
 CHUNK = 1024
 SMALL_POLL = 64
 LINGER_S = 0.002
