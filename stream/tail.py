@@ -7,12 +7,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
-from stream.sinks.chain import Tip, tip_of
+from stream.sinks.chain import ChainError, Tip, read, tip_of
 
 QUIET_POLLS = 50
 
@@ -41,12 +40,12 @@ class Tail:
     def tip(self) -> Tip:
         """The tip to continue from, under the next epoch: the newest epoch's last alert, whatever a zombie added."""
         sealed = [(h, value) for h, value in self._records if "sequence" in h and value is not None]
-        if not sealed:
+        sealed.sort(key=lambda item: (_number(item[0], "epoch"), _number(item[0], "sequence")), reverse=True)
+        newest = next((tip for _, value in sealed if (tip := _tip(value)) is not None), None)
+        if newest is None:
             return Tip(epoch=1, sequence=0, hash="", decided_until=-1)
-        _, value = max(sealed, key=lambda item: (_number(item[0], "epoch"), _number(item[0], "sequence")))
-        last = tip_of(msgspec.json.decode(value))
         epoch = max(_number(h, "epoch") for h, _ in sealed) + 1
-        return dataclasses.replace(last, epoch=epoch, decided_until=self.decided_until())
+        return dataclasses.replace(newest, epoch=epoch, decided_until=self.decided_until())
 
     def superseded(self) -> int:
         """Alerts written by a worker whose successor had already written."""
@@ -58,9 +57,17 @@ class Tail:
         return count
 
 
-def _number(headers: dict[str, bytes], name: str) -> int:
-    value = headers.get(name, b"")
-    return int(value) if value.isdigit() else -1
+def _number(headers: dict[str, bytes | None], name: str) -> int:
+    value = headers.get(name) or b""
+    return int(value) if value.isdigit() and len(value) < 19 else -1
+
+
+def _tip(value: bytes) -> Tip | None:
+    """The tip that a message leaves behind; None when it is no alert of ours, whatever its headers say."""
+    try:
+        return tip_of(read(value))
+    except ChainError:
+        return None
 
 
 async def read_tails(

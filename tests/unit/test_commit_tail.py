@@ -53,3 +53,17 @@ def test_the_sealed_log_is_one_chain() -> None:
     second, _ = _log("id", Tip(2, last.sequence, last.hash, 2), 2, 4)
     report = verify((0, i, record.value) for i, record in enumerate(first + second))
     assert report.ok and report.alerts == 3
+
+
+def test_records_that_only_pretend_to_be_alerts_are_passed_over() -> None:
+    records, last = _log("id", Tip(1, 0, "", -1), 3)
+    headers = (
+        ("sequence", b"99"),
+        ("epoch", b"\xff"),
+        ("topic_id", b"id"),
+        ("source_offset", b"9" * 5000),
+        ("x", None),
+    )
+    pretended = [SimpleNamespace(headers=headers, value=value) for value in (b"hello", b"{}", b"[" * 9999, None)]
+    assert Tail([*records, *pretended], "id").tip() == Tip(epoch=2, sequence=1, hash=last.hash, decided_until=3)
+    assert Tail(pretended, "id").tip() == Tip(epoch=1, sequence=0, hash="", decided_until=-1)
