@@ -158,7 +158,7 @@ def describe(result: dict[str, Any]) -> list[str]:
     spread = ", ".join(f"{r:.2f}" for r in result["ratios"])
     return [
         f"{result['transactions']:,} transactions, {result['alerts']:,.0f} alerts durable; {result['machine']}",
-        f"fraudstream worker    {result['throughput_tps']:>9,.0f} tx/s, {result['cpu_us_per_tx']:5.1f} µs CPU a transaction",
-        f"tuned confluent loop  {rival['tps']:>9,.0f} tx/s, {rival['cpu_us']:5.1f} µs CPU a transaction",
+        f"fraudstream worker    {result['throughput_tps']:>9,.0f} tx/s, {result['cpu_us_per_tx']:5.1f} µs CPU each",
+        f"tuned confluent loop  {rival['tps']:>9,.0f} tx/s, {rival['cpu_us']:5.1f} µs CPU each",
         f"ratio {result['ratio_tuned_confluent']:.2f} (rounds: {spread})",
     ]

@@ -51,6 +51,17 @@ class Outcome:
     clock_skew: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A chunk of an open partition without what was applied before."""
+
+    tp: TP
+    arena: Arena
+    records: Sequence[Record]
+    first_offset: int
+    next_offset: int
+
+
 @dataclass(slots=True)
 class Prepared:
     """A micro-batch between the two halves; `seconds` names the stages passed so far and how long each took."""
@@ -110,76 +121,85 @@ class Pipeline:
 
     def replay(self, tp: TP, records: Sequence[Record]) -> None:
         """Apply records to the state and tell nothing: neither alerts nor dead letters."""
-        self._apply(Chunk(tp, records), update_only=True, seconds={})
+        (task,) = self._open([Chunk(tp, records)])
+        (decoded,) = self._codec.decode_chunks([(task.records, tp)])
+        self._apply(task, decoded, None)
 
     # -- first half
 
     def prepare(self, chunks: list[Chunk]) -> Prepared:
         """Decode, find each card's row and compute features; moves the state of the chunks' partitions."""
-        seconds = {"decode": 0.0, "features": 0.0}
-        done = [self._apply(chunk, update_only=False, seconds=seconds) for chunk in chunks]
+        tasks = self._open(chunks)
         begun = time.perf_counter()
-        if len(done) == 1:
-            X, S = done[0][1], done[0][2]
-        else:
-            X, S = np.concatenate([x for _, x, _ in done]), np.concatenate([s for _, _, s in done])
-        seconds["features"] += time.perf_counter() - begun
-        return Prepared([part for part, _, _ in done], X, S, seconds)
-
-    def _apply(self, chunk: Chunk, *, update_only: bool, seconds: dict[str, float]) -> tuple[Part, F32, F32]:
-        arena = self._arenas.get(chunk.tp)
-        if arena is None:
-            raise FraudstreamError(f"{chunk.tp.topic}[{chunk.tp.partition}] is not open: its state was not recovered")
-        records = chunk.records
-        if records and records[0].offset < arena.next_offset:  # applied before: a row is moved once by each record
-            records = [record for record in records if record.offset >= arena.next_offset]
-        begun = time.perf_counter()
-        decoded = self._codec.decode(records, chunk.tp)
+        decoded = self._codec.decode_chunks([(task.records, task.tp) for task in tasks])
         decoded_at = time.perf_counter()
-        X, S, decoded = self._features(arena, records, chunk.tp, decoded, update_only)
-        seconds["decode"] = seconds.get("decode", 0.0) + decoded_at - begun
-        seconds["features"] = seconds.get("features", 0.0) + time.perf_counter() - decoded_at
-        first = chunk.records[0].offset if chunk.records else arena.next_offset
-        if records:
-            arena.next_offset = records[-1].offset + 1
-        return Part(chunk.tp, arena, records, decoded, first, arena.next_offset), X, S
+        n = sum(len(one.cards) for one in decoded)
+        X = np.empty((n, len(FEATURES)), np.float32)
+        S = np.empty((n, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32)
+        parts, low = [], 0
+        for task, one in zip(tasks, decoded, strict=True):
+            high = low + len(one.cards)
+            part = self._apply(task, one, (X[low:high], S[low:high]))
+            parts.append(part)
+            if len(part.decoded.cards) < high - low:  # a culprit was left out: close the gap
+                low += len(part.decoded.cards)
+                X, S = np.delete(X, slice(low, high), 0), np.delete(S, slice(low, high), 0)
+            else:
+                low = high
+        seconds = {"decode": decoded_at - begun, "features": time.perf_counter() - decoded_at}
+        return Prepared(parts, X, S, seconds)
 
-    def _features(
-        self, arena: Arena, records: Sequence[Record], tp: TP, decoded: Decoded, update_only: bool
-    ) -> tuple[F32, F32, Decoded]:
-        """Features of a chunk; when the batch fails, one by one, so that only the culprit is lost."""
-        columns = decoded.columns
+    def _open(self, chunks: Sequence[Chunk]) -> list[_Task]:
+        """Leave out what was applied before: a card's row is moved once by each record."""
+        tasks, nexts = [], dict[TP, int]()
+        for chunk in chunks:
+            arena = self._arenas.get(chunk.tp)
+            if arena is None:
+                raise FraudstreamError(
+                    f"{chunk.tp.topic}[{chunk.tp.partition}] is not open: its state was not recovered"
+                )
+            records, begin = chunk.records, nexts.get(chunk.tp, arena.next_offset)
+            first = records[0].offset if records else begin
+            if first < begin:
+                records = [record for record in records if record.offset >= begin]
+            end = records[-1].offset + 1 if records else begin
+            nexts[chunk.tp] = end
+            tasks.append(_Task(chunk.tp, arena, records, first, end))
+        return tasks
+
+    def _apply(self, task: _Task, decoded: Decoded, out: tuple[F32, F32] | None) -> Part:
+        """Features into `out`, or none: state alone; when the batch fails, one by one, so only the culprit is lost."""
+        arena, columns = task.arena, decoded.columns
         try:
             columns.slot = arena.slots(decoded.cards)
-            X, S = compute(arena, columns, self._horizon_ms, update_only=update_only)
-            return X, S, decoded
+            compute(arena, columns, self._horizon_ms, update_only=out is None, out=out)
         except Exception:
             log.exception("the features of a batch failed; its %d transactions are tried one by one", len(columns))
-        return self._one_by_one(arena, records, tp, decoded, update_only)
+            decoded = self._one_by_one(task, decoded, out)
+        arena.next_offset = task.next_offset
+        return Part(task.tp, arena, task.records, decoded, task.first_offset, task.next_offset)
 
-    def _one_by_one(
-        self, arena: Arena, records: Sequence[Record], tp: TP, decoded: Decoded, update_only: bool
-    ) -> tuple[F32, F32, Decoded]:
-        dead, kept = list(decoded.dead), []
-        steps, channels = SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)
-        done = [(np.empty((0, len(FEATURES)), np.float32), np.empty((0, steps, channels), np.float32))]
+    def _one_by_one(self, task: _Task, decoded: Decoded, out: tuple[F32, F32] | None) -> Decoded:
+        dead, kept = list(decoded.dead), list[int]()
         for i, position in enumerate(decoded.index.tolist()):
-            one = take(decoded.columns, slice(i, i + 1))
+            one, at = take(decoded.columns, slice(i, i + 1)), slice(len(kept), len(kept) + 1)
             try:
-                one.slot[:] = arena.slots(decoded.cards[i : i + 1])
-                done.append(compute(arena, one, self._horizon_ms, update_only=update_only))
+                one.slot = task.arena.slots(decoded.cards[i : i + 1])
+                row = None if out is None else (out[0][at], out[1][at])
+                compute(task.arena, one, self._horizon_ms, update_only=out is None, out=row)
+                decoded.columns.slot[i] = one.slot[0]
                 kept.append(i)
             except Exception as error:  # this one record is the culprit
-                dead.append(dead_letter(records[position], tp, "features", str(error) or type(error).__name__))
+                record = task.records[position]
+                dead.append(dead_letter(record, task.tp, "features", str(error) or type(error).__name__))
         dead.sort(key=lambda letter: letter.offset)
-        left = Decoded(
+        return Decoded(
             rows=[decoded.rows[i] for i in kept],
             cards=[decoded.cards[i] for i in kept],
             columns=take(decoded.columns, np.array(kept, np.int64)),
             index=decoded.index[kept],
             dead=dead,
         )
-        return np.concatenate([x for x, _ in done]), np.concatenate([s for _, s in done]), left
 
     # -- second half
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 
-def command(  # noqa: PLR0917 - options, given by name
+def command(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML settings file.")] = None,
     bootstrap: Annotated[str | None, typer.Option(help="Kafka as host:port[,host:port].")] = None,
     group: Annotated[str | None, typer.Option(help="Consumer group.")] = None,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
-from stream.codec.columns import FIELDS, columns_from_parsed, fields_of, take
+from stream.codec.columns import FIELDS, columns_from_parsed, concat, fields_of, take
 from stream.codec.lenient import Mapping, read_object, transaction_from
 from stream.codec.masking import PAYLOAD_MAX, mask_payload, mask_text
 from stream.codec.money import Rates
@@ -21,6 +23,7 @@ from stream.errors import DecodeError
 from stream.events import I64, TP, Columns, DeadLetter, Record, Transaction
 from stream.settings import Settings
 
+log = logging.getLogger("fraudstream.codec")
 MESSAGE_MAX = 1 << 20  # bytes; no transaction is larger, and decoding one costs many times its size in memory
 _CAREFUL_ABOVE = 8192  # bytes; larger ones may hold oversized ids and take the careful way
 
@@ -86,19 +89,36 @@ class Codec:
         self._scanner = Scanner(names, self.rates) if names else None
 
     def decode(self, records: Sequence[Record], tp: TP) -> Decoded:
-        """Decode one chunk; never raises for what a record holds.
+        """Decode one chunk; see `decode_chunks`."""
+        return self.decode_chunks([(records, tp)])[0]
+
+    def decode_chunks(self, chunks: Sequence[tuple[Sequence[Record], TP]]) -> list[Decoded]:
+        """Decode several partitions' chunks in one pass; never raises for what a record holds.
 
         Plain messages go through the scan. Others are decoded one by one: joined into one list, a hostile one could
-        shift the rows of the others.
+        shift the rows of the others. Should a whole pass fail, each record is tried alone.
         """
+        try:
+            return self._decode(chunks)
+        except Exception:
+            log.exception("a batch could not be decoded as a whole; its records are tried one by one")
+        return [self._salvage(records, tp) for records, tp in chunks]
+
+    def _decode(self, chunks: Sequence[tuple[Sequence[Record], TP]]) -> list[Decoded]:
+        ends = np.cumsum([len(records) for records, _ in chunks]).tolist()
+        records = chunks[0][0] if len(chunks) == 1 else [record for some, _ in chunks for record in some]
+
+        def tp_of(i: int) -> TP:
+            return chunks[bisect.bisect_right(ends, i)][1]
+
         dead: dict[int, DeadLetter] = {}
         if self._scanner is None:
             parsed, cards = Parsed.blank(len(records)), [""] * len(records)
-            known = self._one_by_one(records, range(len(records)), tp, dead)
+            known = self._one_by_one(records, range(len(records)), tp_of, dead)
         else:
             scanned = self._scanner.scan([record.value for record in records])
             parsed, cards = scanned.parsed, scanned.cards
-            known = self._one_by_one(records, scanned.declined, tp, dead)
+            known = self._one_by_one(records, scanned.declined, tp_of, dead)
             self._scanner.learn(known[i] for i in scanned.new_words if i in known)
         if known:
             parsed.put(np.fromiter(known, np.int64, len(known)), parse(fields_of(list(known.values())), self.rates))
@@ -108,10 +128,31 @@ class Codec:
         if dead:
             index = np.delete(index, list(dead))
             parsed, cards = parsed.take(index), [cards[i] for i in index.tolist()]
-        return self._validate(tp, Rows(records, index, known, self._row), parsed, cards, dead)
+        good = self._validate(tp_of, Rows(records, index, known, self._row), parsed, cards, dead)
+        return _split(*good, dead, ends)
+
+    def _salvage(self, records: Sequence[Record], tp: TP) -> Decoded:
+        """Decode a chunk whose batch failed, so that only the culprit is lost."""
+        dead, done, index = [], self._decode([((), tp)]), []
+        for i, record in enumerate(records):
+            try:
+                (one,) = self._decode([((record,), tp)])
+            except Exception as error:  # this one record is the culprit
+                dead.append(dead_letter(record, tp, "decode", str(error) or type(error).__name__))
+            else:
+                dead += one.dead
+                done.append(one)
+                index += [i] * len(one.cards)
+        rows = [row for one in done for row in one.rows]
+        columns = concat([one.columns for one in done])
+        return Decoded(rows, [card for one in done for card in one.cards], columns, np.array(index, np.int64), dead)
 
     def _one_by_one(
-        self, records: Sequence[Record], positions: Sequence[int], tp: TP, dead: dict[int, DeadLetter]
+        self,
+        records: Sequence[Record],
+        positions: Sequence[int],
+        tp_of: Callable[[int], TP],
+        dead: dict[int, DeadLetter],
     ) -> dict[int, Transaction]:
         known: dict[int, Transaction] = {}
         for i in positions:
@@ -119,7 +160,7 @@ class Codec:
                 known[i] = self._row(records[i].value)
             except Exception as error:  # whatever one message provokes is its own
                 stage = error.stage if isinstance(error, DecodeError) else "decode"
-                dead[i] = dead_letter(records[i], tp, stage, str(error) or type(error).__name__)
+                dead[i] = dead_letter(records[i], tp_of(i), stage, str(error) or type(error).__name__)
         return known
 
     def _row(self, value: bytes | None) -> Transaction:
@@ -138,8 +179,14 @@ class Codec:
         return self._careful(value)
 
     def _validate(
-        self, tp: TP, rows: Rows, parsed: Parsed, card_ids: list[str], dead: dict[int, DeadLetter]
-    ) -> Decoded:
+        self,
+        tp_of: Callable[[int], TP],
+        rows: Rows,
+        parsed: Parsed,
+        card_ids: list[str],
+        dead: dict[int, DeadLetter],
+    ) -> tuple[Rows, list[str], Columns]:
+        """Apply the rules on the fields; rows that break one join the dead."""
         cards = list(map(self.tokens.__getitem__, card_ids))
         columns, problems = columns_from_parsed(
             parsed, rows.append_times(), lambda i: rows[i].currency, skew_ms=self._skew_ms
@@ -148,8 +195,25 @@ class Codec:
             problems.update({i: "card_id is empty" for i, token in enumerate(cards) if not token})
         if problems:
             for i, error in problems.items():
-                dead[int(rows.positions[i])] = dead_letter(rows.record(i), tp, "validate", error)
+                at = int(rows.positions[i])
+                dead[at] = dead_letter(rows.record(i), tp_of(at), "validate", error)
             keep = np.delete(np.arange(len(rows)), list(problems))
             rows, cards = rows.kept(keep), [cards[i] for i in keep.tolist()]
             columns = take(columns, keep)
-        return Decoded(rows, cards, columns, rows.positions, [dead[i] for i in sorted(dead)])
+        return rows, cards, columns
+
+
+def _split(
+    rows: Rows, cards: list[str], columns: Columns, dead: dict[int, DeadLetter], ends: Sequence[int]
+) -> list[Decoded]:
+    """Part what was decoded in one pass into its chunks, which end at these positions."""
+    found: list[Decoded] = []
+    cuts = np.searchsorted(rows.positions, ends).tolist()
+    start = low = 0
+    for end, high in zip(ends, cuts, strict=True):
+        own = rows if len(ends) == 1 else rows.kept(slice(low, high))
+        part = columns if len(ends) == 1 else take(columns, slice(low, high))
+        letters = [dead[i] for i in sorted(dead) if start <= i < end]
+        found.append(Decoded(own, cards[low:high], part, own.positions - start, letters))
+        start, low = end, high
+    return found

@@ -63,6 +63,6 @@ class Rows(Sequence[Transaction]):
         times = np.array(stamps, np.int64)
         return times if len(times) == len(self.positions) else times[self.positions]
 
-    def kept(self, keep: I64) -> Rows:
+    def kept(self, keep: I64 | slice) -> Rows:
         """The rows at positions `keep` alone."""
         return Rows(self._records, self.positions[keep], self._known, self._read)

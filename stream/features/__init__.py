@@ -59,6 +59,7 @@ def compute(
     *,
     update_only: bool = False,
     program: Program = PROGRAM,
+    out: tuple[Matrix, Matrix] | None = None,
 ) -> tuple[Matrix, Matrix]:
     """Write the features of a batch, then let each transaction update its card's row, one after the other.
 
@@ -77,6 +78,8 @@ def compute(
         Move the state and write no features, as a replay needs it; the arrays come back empty.
     program
         The compiled families; the shipped ones unless told.
+    out
+        Where to write X and S, C-contiguous and of n rows; new arrays when absent.
 
     Returns
     -------
@@ -91,6 +94,9 @@ def compute(
         A slot is not a row of the arena.
     """
     n = 0 if update_only else len(columns)
+    if out is not None and n:
+        program.run(arena.state, arena.clock, horizon_ms, columns, *out, update_only)
+        return out
     x = np.empty((max(n, 1), len(program.features)), np.float32)
     s = np.empty((n, sequence.STEPS, len(sequence.CHANNELS)), np.float32)
     program.run(arena.state, arena.clock, horizon_ms, columns, x, s, update_only)
