@@ -11,7 +11,7 @@ from stream.panels import load_panel
 from stream.pipeline import Chunk, Pipeline
 from stream.settings import load
 
-SAMPLE = 40_000
+BATCH = 4_096
 CHUNK = 20_000
 BENCH_BANK = 9_001
 
@@ -36,17 +36,16 @@ def fill_topic(bootstrap: str, topic: str, transactions: int, cards: int) -> int
 
 
 def threshold_for(bootstrap: str, topic: str, share: float) -> float:
-    """The score that ``share`` of the topic's last records exceed, their cards' history replayed first."""
-    settings = load(None, {"models": {"acknowledge_simulated": True}})
+    """The score that ``share`` of the topic's records exceed, each partition read from its beginning."""
+    settings = load(None, {"models": {"acknowledge_simulated": True, "device": "cpu"}})
     panel = load_panel(settings)
     pipeline = Pipeline(settings, panel, topic_id="bench")
     scores = []
     for partition, records in read_all(bootstrap, topic).items():
         tp = TP(topic, partition)
         pipeline.open(tp, Arena())
-        cut = max(0, len(records) - SAMPLE // 8)
-        pipeline.replay(tp, records[:cut])
-        prepared = pipeline.prepare([Chunk(tp, records[cut:])])
-        scores.append(panel.score(prepared.X, prepared.S).score)
+        for low in range(0, len(records), BATCH):
+            prepared = pipeline.prepare([Chunk(tp, records[low : low + BATCH])])
+            scores.append(panel.score(prepared.X, prepared.S).score)
         pipeline.close(tp)
     return float(np.quantile(np.concatenate(scores), 1.0 - share))

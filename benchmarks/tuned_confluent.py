@@ -22,7 +22,7 @@ from stream.pipeline import Chunk, Pipeline
 from stream.settings import load
 from stream.sinks.chain import Tip, seal
 
-BATCH = 2048
+BATCH = 512
 COMMIT_S = 1.0
 
 

@@ -6,9 +6,11 @@ complete:  score ─► decide ─► explain ─► alerts                   (i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +28,8 @@ from stream.settings import Settings
 
 log = logging.getLogger("fraudstream.pipeline")
 DAY_MS = 86_400_000
+_BUFFERS = 4
+_BUFFER_ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,26 @@ class _Task:
     next_offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Buffers:
+    """Memory that X and S of one batch after the other are views of."""
+
+    X: F32
+    S: F32
+
+
 @dataclass(slots=True)
 class Prepared:
-    """A micro-batch between the two halves; `seconds` names the stages passed so far and how long each took."""
+    """A micro-batch between the two halves; `seconds` names the stages passed so far and how long each took.
+
+    X and S are views of memory that `complete` gives free for a later batch: copy what shall outlive it.
+    """
 
     parts: list[Part]
     X: F32
     S: F32
     seconds: dict[str, float] = field(default_factory=dict)
+    buffers: _Buffers | None = None
 
 
 class Pipeline:
@@ -94,6 +110,7 @@ class Pipeline:
         rules = load_rules(settings.decision.rules, FEATURES)
         self._horizon_ms = round(settings.engine.horizon_days * DAY_MS)
         self._arenas: dict[TP, Arena] = {}
+        self._free: deque[_Buffers] = deque(maxlen=_BUFFERS)  # filled by `complete`, emptied by `prepare`
         self.panel_hash = self._hash(settings, panel.hash, rules.hash)
         writer = AlertWriter(topic_id, self.panel_hash, settings.decision.case_hours)
         self._judge = Judge(settings.decision, panel, rules, writer)
@@ -134,8 +151,8 @@ class Pipeline:
         decoded = self._codec.decode_chunks([(task.records, task.tp) for task in tasks])
         decoded_at = time.perf_counter()
         n = sum(len(one.cards) for one in decoded)
-        X = np.empty((n, len(FEATURES)), np.float32)
-        S = np.empty((n, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32)
+        buffers = self._buffers(n)
+        X, S = buffers.X[:n], buffers.S[:n]
         parts, low = [], 0
         for task, one in zip(tasks, decoded, strict=True):
             high = low + len(one.cards)
@@ -147,7 +164,19 @@ class Pipeline:
             else:
                 low = high
         seconds = {"decode": decoded_at - begun, "features": time.perf_counter() - decoded_at}
-        return Prepared(parts, X, S, seconds)
+        return Prepared(parts, X, S, seconds, buffers)
+
+    def _buffers(self, n: int) -> _Buffers:
+        """Memory for n rows, of a batch that is done if one is: fresh pages cost more than the features in them."""
+        with contextlib.suppress(IndexError):
+            used = self._free.pop()
+            if len(used.X) >= n:
+                return used
+        rows = max(n, _BUFFER_ROWS)
+        return _Buffers(
+            np.empty((rows, len(FEATURES)), np.float32),
+            np.empty((rows, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32),
+        )
 
     def _open(self, chunks: Sequence[Chunk]) -> list[_Task]:
         """Leave out what was applied before: a card's row is moved once by each record."""
@@ -211,6 +240,8 @@ class Pipeline:
         verdicts = self._judge.decide(prepared.parts, prepared.X, prepared.S, scores)
         prepared.seconds["score"] = scored_at - begun
         prepared.seconds["decide"] = time.perf_counter() - scored_at
+        if prepared.buffers is not None:
+            self._free.append(prepared.buffers)
         return [_outcome(*entry) for entry in zip(prepared.parts, verdicts.alerts, verdicts.dead, strict=True)]
 
 

@@ -10,7 +10,9 @@ Small batches are done in one hop on the event loop: handing them to threads cos
 from __future__ import annotations
 
 import asyncio
+import bisect
 import logging
+import operator
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from stream.transport.lease import Delivery, Group, Lease
 
 log = logging.getLogger("fraudstream.engine")
 T = TypeVar("T")
+_OFFSET = operator.attrgetter("offset")
 INLINE_MAX = 32
 IN_FLIGHT = 2  # batches between the scorer and the finisher
 
@@ -260,6 +263,6 @@ class Engine:
         metrics.clock_skew.inc(sum(outcome.clock_skew for outcome in outcomes))
         for chunk, outcome in zip(job.chunks, outcomes, strict=True):
             if outcome.alerts:
-                times = {record.offset: record.timestamp for record in chunk.records}
                 for alert in outcome.alerts:
-                    metrics.event_to_alert.observe(max(0.0, (now - times[alert.source.offset]) / 1000))
+                    at = bisect.bisect_left(chunk.records, alert.source.offset, key=_OFFSET)
+                    metrics.event_to_alert.observe(max(0.0, (now - chunk.records[at].timestamp) / 1000))

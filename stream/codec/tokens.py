@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import secrets
 
 from stream.codec.masking import luhn
@@ -10,6 +10,7 @@ from stream.errors import SettingError
 from stream.settings import PLACEHOLDERS, SecuritySettings
 
 _REMEMBERED = 131_072
+_BLOCK = 64  # bytes, SHA-256's
 
 
 def token_key(security: SecuritySettings) -> tuple[bytes, bool]:
@@ -66,19 +67,28 @@ class Tokens(dict[str, str]):
 
     def __init__(self, key: bytes) -> None:
         super().__init__()
-        self._key = key
+        block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
         self._older: dict[str, str] = {}
 
     def __missing__(self, card_id: str) -> str:
         token = self._older.get(card_id)
         if token is None:
             card = canonical_card(card_id).encode("utf-8", "surrogatepass")
-            token = "tok_" + hmac.digest(self._key, card, "sha256").hex()[:32] if card else ""
+            token = "tok_" + self._hmac(card)[:32] if card else ""
         if len(self) >= _REMEMBERED:
             self._older = dict(self)
             self.clear()
         self[card_id] = token
         return token
+
+    def _hmac(self, text: bytes) -> str:
+        """HMAC-SHA-256 from the two states that the key alone determines: a third of the usual cost (RFC 2104)."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
     def of(self, card_id: str) -> str:
         """Token of one card: ``tok_`` and 32 hexadecimal digits."""

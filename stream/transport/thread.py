@@ -219,7 +219,7 @@ class BatchThread(driver.AIOKafkaConsumerThread):
             total += len(records)
             for start in range(0, len(records), CHUNK):
                 part = records[start : start + CHUNK]
-                size = sum([r.serialized_value_size for r in part])
+                size = sum([len(r.value or b"") for r in part])
                 chunks.append(Delivery(lease, partition, part, size))
         lease.delivered_records += total
         lease.delivered_bytes += sum(chunk.size for chunk in chunks)

@@ -39,9 +39,9 @@ def test_an_independent_client_can_recompute_the_hash() -> None:
     (text, tip) = seal(ALERTS[0], Tip(epoch=3))
     body = json.loads(text)
     digest = body.pop("hash")
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
-    assert hashlib.sha256(canonical).hexdigest() == digest == tip.hash
-    assert canonical == text[: -len(',"hash":""}') - 64] + b"}"
+    without = text[: text.rindex(b',"hash":')] + b"}"
+    assert json.loads(without) == body
+    assert hashlib.sha256(without).hexdigest() == digest == tip.hash
     assert (body["epoch"], body["sequence"], body["previous_hash"]) == (3, 1, "")
 
 
