@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 import uvloop
 
@@ -15,17 +13,16 @@ from stream.app.checks import Topics
 from stream.app.delivery import Deliverer
 from stream.app.engine import Engine
 from stream.app.worker import Worker
-from stream.events import TP
-from stream.features.arena import Arena
 from stream.monitor.health import Health
 from stream.monitor.metrics import Metrics
-from stream.pipeline import Chunk, Pipeline
+from stream.pipeline import Pipeline
 from stream.recovery import Recovery
 from stream.scoring.panel import Panel
 from stream.settings import Settings
 from stream.sinks.alerts import AlertLog
 from stream.sinks.dead_letters import DeadLetterLog
 from stream.sinks.outbox import Outbox
+from stream.warm import warm_up
 
 log = logging.getLogger("fraudstream.start")
 PUBLISH_TIMEOUT_S = 30.0
@@ -44,7 +41,9 @@ def run(
     """Run one worker to its end; see `stream.app.run_worker`."""
 
     pipeline = Pipeline(settings, panel, topics.source.topic_id)
-    _warm_up(pipeline)
+    began = time.monotonic()
+    warm_up(pipeline)
+    log.info("kernels ready in %.1f s (the first start on a machine compiles them)", time.monotonic() - began)
     gc.collect()
     gc.freeze()  # libraries and models live as long as the process: no pause to look at them again
     gc.set_threshold(50_000, 20, 50)
@@ -80,26 +79,3 @@ def run(
     finally:
         if not loop.is_running():
             loop.close()
-
-
-def _warm_up(pipeline: Pipeline) -> None:
-    """Load or compile the feature kernels before joining the group: no heartbeat waits for a compiler."""
-    began = time.monotonic()
-    scratch = TP("warm-up", 0)
-    record = Sample(b"{}", None, 0, 0, ())
-    pipeline.open(scratch, Arena())
-    pipeline.complete(pipeline.prepare([Chunk(scratch, [record])]))
-    pipeline.replay(scratch, [dataclasses.replace(record, offset=1)])
-    pipeline.close(scratch)
-    log.info("kernels ready in %.1f s (the first start on a machine compiles them)", time.monotonic() - began)
-
-
-@dataclasses.dataclass(slots=True)
-class Sample:
-    """A record that never was in Kafka."""
-
-    value: bytes | None
-    key: bytes | None
-    offset: int
-    timestamp: int
-    headers: Any

@@ -27,6 +27,7 @@ def command(
 
     Example: fraudstream demo --seconds 30
     """
+    import logging
     import signal
 
     from rich.console import Console
@@ -47,6 +48,8 @@ def command(
         svg=svg,
     )
     console = Console()
+    for name in ("fraudstream", "stream"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # the worker's own log tells its warnings
     demo = Demo(plan, console)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     kept = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import secrets
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +21,10 @@ from stream.demo.parts import Parts
 from stream.demo.topic import commit_at, ends_of
 from stream.demo.watch import AlertFeed, scrape, screen
 from stream.errors import FraudstreamError
+from stream.panels import load_panel
+from stream.pipeline import Pipeline
 from stream.settings import Settings, load
+from stream.warm import warm_up
 
 GROUP = "fraudstream-demo"
 DRAIN_SECONDS = 60.0
@@ -62,6 +67,12 @@ class Ran:
     live_seconds: float = 0.0
     first_alert_seconds: float | None = None
     notes: dict[str, float] = field(default_factory=dict)
+
+
+def _compile_kernels() -> None:
+    """Fill the compiler's cache while the broker starts; the worker and the judge then load from it."""
+    settings = load()
+    warm_up(Pipeline(settings, load_panel(settings), topic_id="warm-up"))
 
 
 def first_day(days: int) -> str:
@@ -108,6 +119,8 @@ class Demo:
         """Broker, topics, warm-up, worker, live part, drain; the parts still run when it returns."""
         plan = self.plan
         self.say("starting a real Apache Kafka on this machine (first time: its jars are fetched) …")
+        compiling = threading.Thread(target=_compile_kernels, name="kernels", daemon=True)
+        compiling.start()
         bootstrap = self.kafka.start()
         settings = load(None, {"kafka": {"bootstrap": bootstrap, "group": GROUP}})
         ensure_topics(bootstrap, product_topics(plan.partitions, settings.topics))
@@ -121,6 +134,9 @@ class Demo:
         self.say(
             f"{sum(warm_until.values()):,} warm-up transactions are in the topic; they are learnt from, not scored"
         )
+        if compiling.is_alive():
+            self.say("compiling the feature kernels, once on this machine …")
+            compiling.join()
         metrics = self._start_worker(bootstrap)
         ran = Ran(settings, bootstrap, metrics, warm_until, plan.directory / "truth-live.jsonl")
         self._live(ran)
@@ -168,7 +184,7 @@ class Demo:
         before, rate, spoken = (time.monotonic(), 0.0), 0.0, 0.0
         facts = _facts(scrape(ran.metrics), 0.0, feed.count)
         live = Live(console=self.console, refresh_per_second=4, transient=True) if self.console.is_terminal else None
-        with live or _Nothing():
+        with live or contextlib.nullcontext():
             while not done():
                 if self.parts.code("worker") is not None:
                     raise FraudstreamError(f"the worker died: {self.parts.last_line('worker')}")
@@ -198,12 +214,6 @@ class Demo:
         """Stop everything."""
         self.parts.stop_all()
         self.kafka.stop()
-
-
-class _Nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 def _facts(sample: dict[str, float], rate: float, alerts: int) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """The wheel holds what a run needs, and works from any folder without the checkout."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -55,10 +57,45 @@ def test_its_models_pass_the_check_away_from_the_checkout(installed: Path, tmp_p
     assert json.loads(done.stdout)["ok"] is True
 
 
-def test_the_demo_runs_from_it_in_any_folder(installed: Path, tmp_path: Path) -> None:
+def begin(installed: Path, cwd: Path, until: str) -> subprocess.Popen[str]:
+    """Start the demo and read what it prints until a text comes."""
+    environment = {**os.environ, "PYTHONPATH": str(installed), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "stream", "demo", "--cards", "300"]
+    process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if until in line:
+            return process
+    raise AssertionError(f"the demo never said {until!r}")
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines that name a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in line and entry.name != str(os.getpid()):
+                found.append(line)
+    return found
+
+
+def test_ctrl_c_ends_everything_that_the_demo_started(installed: Path, tmp_path: Path) -> None:
+    process = begin(installed, tmp_path, "the worker is ready")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert processes_of(tmp_path) == []
+
+
+def test_the_demo_runs_from_it_in_any_folder_also_after_a_crash(installed: Path, tmp_path: Path) -> None:
+    crashed = begin(installed, tmp_path, "sending the warm-up")
+    crashed.kill()
+    crashed.communicate(timeout=30)
     done = run(installed, tmp_path, "demo", "--seconds", "8", "--cards", "800", seconds=230)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / ".run" / "demo" / "summary.json").read_text())
     assert (summary["lost"], summary["extra"], summary["duplicates"]) == (0, 0, 0)
     assert summary["transactions"] > 10_000
     assert summary["alerts"] > 0
+    assert processes_of(tmp_path) == []
