@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from training.train import Scorer
 
 START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
-_BARE = 5  # every fifth bank sends hardly more than card, terminal and amount, as many feeds do
 _SEASON = 47  # days between the starts of two banks, so that models do not learn one season
 
 
@@ -74,9 +73,7 @@ def train(
             folders = histories(history)
             split = collect(folders, len(folders), options, say)
         else:
-            made = _simulated(
-                Path(scratch), range(bank, bank + banks), cards, days, prevalence_bp, seed, bare_every=_BARE
-            )
+            made = _simulated(Path(scratch), range(bank, bank + banks), cards, days, prevalence_bp, seed)
             split = collect(made, banks, options, say)
     report = train_panel(
         split,
@@ -181,9 +178,7 @@ def _models_folder(out: Path | None) -> Path:
     return directory
 
 
-def _simulated(
-    scratch: Path, banks: range, cards: int, days: int, prevalence_bp: float, seed: int, *, bare_every: int = 0
-) -> Iterator[Path]:
+def _simulated(scratch: Path, banks: range, cards: int, days: int, prevalence_bp: float, seed: int) -> Iterator[Path]:
     from training.data.simulator import generate
 
     for number, bank in enumerate(banks):
@@ -195,7 +190,6 @@ def _simulated(
             days=days,
             prevalence_bp=prevalence_bp,
             start=START + dt.timedelta(days=_SEASON * bank % 365),
-            bare_feed=bare_every > 0 and number % bare_every == bare_every - 1,
         ).write(folder)
         yield folder
 
