@@ -15,7 +15,7 @@ from stream.alerting import AlertWriter, Decision, rounded_scores
 from stream.codec import Decoded, dead_letter
 from stream.decide import Cuts, Outcomes, cuts, decide
 from stream.events import F32, F64, I64, TP, U8, Alert, DeadLetter, ModelRef, Reason, Record
-from stream.features import Arena, usual
+from stream.features import PROGRAM
 from stream.reasons import Explainer, rule_reason, score_reason
 from stream.rules import Rules
 from stream.scoring.panel import PanelScores, Thresholds
@@ -46,7 +46,6 @@ class Part:
     """One chunk on its way: what it held, and where its rows stand in the micro-batch."""
 
     tp: TP
-    arena: Arena
     records: Sequence[Record]
     decoded: Decoded
     first_offset: int
@@ -69,6 +68,7 @@ class Found:
     row: I64
     X: F32
     S: F32
+    U: F32
     flags: U8
     outcome: Outcomes
     rules: list[list[int]]
@@ -97,15 +97,15 @@ class Judge:
         nothing = np.full(len(X), np.nan)
         return PanelScores((), np.empty((len(X), 0), np.float32), nothing, nothing, failed, self._panel.thresholds)
 
-    def decide(self, parts: Sequence[Part], X: F32, S: F32, scores: PanelScores) -> Verdicts:
+    def decide(self, parts: Sequence[Part], X: F32, S: F32, U: F32, scores: PanelScores) -> Verdicts:
         """Decide the rows of all parts, and write the alerts of those that do not pass.
 
         Parameters
         ----------
         parts
             In the order of the rows.
-        X, S, scores
-            Of all rows, (n, d), (n, K, C) and n.
+        X, S, U, scores
+            Of all rows, (n, d), (n, K, C), (n, habits) and n.
         """
         verdicts = Verdicts([[] for _ in parts], [[] for _ in parts])
         if not len(X):
@@ -123,12 +123,12 @@ class Judge:
             rules = [
                 np.flatnonzero(some).tolist() if any_ else [] for some, any_ in zip(fired[i], raised[i], strict=True)
             ]
-            found = Found(owner, row, X[i], S[i], flags[i], outcome[i], rules, _some(scores, i))
+            found = Found(owner, row, X[i], S[i], U[i], flags[i], outcome[i], rules, _some(scores, i))
             self._write(parts, found, thresholds, verdicts)
         return verdicts
 
     def _write(self, parts: Sequence[Part], found: Found, thresholds: Cuts, verdicts: Verdicts) -> None:
-        reasons = self._explain(parts, found)
+        reasons = self._explain(found)
         named = rounded_scores(found.scores.names, found.scores.scores)
         models = [model for model in self._panel.models if model.name in found.scores.names]
         for k, (owner, row) in enumerate(zip(found.owner.tolist(), found.row.tolist(), strict=True)):
@@ -175,17 +175,13 @@ class Judge:
             rules=[self._rules.rules[r].id for r in found.rules[k]],
         )
 
-    def _explain(self, parts: Sequence[Part], found: Found) -> list[list[Reason]]:
+    def _explain(self, found: Found) -> list[list[Reason]]:
         """Reasons of the scores; none where no model answered, a plain one where the attribution itself fails."""
         scores = found.scores
         if not scores.names:
             return [[] for _ in found.owner]
         try:
-            habits = np.empty(found.X.shape, np.float32)
-            for owner in np.unique(found.owner).tolist():
-                here = found.owner == owner
-                habits[here] = usual(parts[owner].arena, parts[owner].decoded.columns.slot[found.row[here]])
-            return self._explainer.explain(found.X, found.S, scores.logit, habits)
+            return self._explainer.explain(found.X, found.S, scores.logit, PROGRAM.usual(found.U))
         except Exception:  # an alert without its reasons is worth more than no alert
             log.exception("the reasons of %d alerts could not be found", len(found.owner))
             return [[score_reason(score)] for score in scores.score.tolist()]

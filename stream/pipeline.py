@@ -20,8 +20,8 @@ from stream.alerting import AlertWriter
 from stream.codec import Codec, Decoded, dead_letter, take
 from stream.decide import check_decision
 from stream.errors import FraudstreamError
-from stream.events import F32, TP, Alert, DeadLetter, Flag, Record
-from stream.features import FEATURES, SEQUENCE_CHANNELS, SEQUENCE_STEPS, Arena, compute
+from stream.events import F32, TP, Alert, Columns, DeadLetter, Flag, Record
+from stream.features import FEATURES, PROGRAM, SEQUENCE_CHANNELS, SEQUENCE_STEPS, Arena, compute
 from stream.judge import Judge, PanelLike, Part
 from stream.rules import load_rules
 from stream.settings import Settings
@@ -30,6 +30,8 @@ log = logging.getLogger("fraudstream.pipeline")
 DAY_MS = 86_400_000
 _BUFFERS = 4
 _BUFFER_ROWS = 2048
+
+_Rows = tuple[F32, F32, F32]  # X, S and U of some transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +70,25 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Buffers:
-    """Memory that X and S of one batch after the other are views of."""
+    """Memory that X, S and U of one batch after the other are views of."""
 
     X: F32
     S: F32
+    U: F32
 
 
 @dataclass(slots=True)
 class Prepared:
     """A micro-batch between the two halves; `seconds` names the stages passed so far and how long each took.
 
-    X and S are views of memory that `complete` gives free for a later batch: copy what shall outlive it.
+    U holds what was usual for each card before its transaction, one column per habit of the features. X, S and U are
+    views of memory that `complete` gives free for a later batch: copy what shall outlive it.
     """
 
     parts: list[Part]
     X: F32
     S: F32
+    U: F32
     seconds: dict[str, float] = field(default_factory=dict)
     buffers: _Buffers | None = None
 
@@ -152,19 +157,19 @@ class Pipeline:
         decoded_at = time.perf_counter()
         n = sum(len(one.cards) for one in decoded)
         buffers = self._buffers(n)
-        X, S = buffers.X[:n], buffers.S[:n]
+        X, S, U = buffers.X[:n], buffers.S[:n], buffers.U[:n]
         parts, low = [], 0
         for task, one in zip(tasks, decoded, strict=True):
             high = low + len(one.cards)
-            part = self._apply(task, one, (X[low:high], S[low:high]))
+            part = self._apply(task, one, (X[low:high], S[low:high], U[low:high]))
             parts.append(part)
             if len(part.decoded.cards) < high - low:  # a culprit was left out: close the gap
                 low += len(part.decoded.cards)
-                X, S = np.delete(X, slice(low, high), 0), np.delete(S, slice(low, high), 0)
+                X, S, U = (np.delete(some, slice(low, high), 0) for some in (X, S, U))
             else:
                 low = high
         seconds = {"decode": decoded_at - begun, "features": time.perf_counter() - decoded_at}
-        return Prepared(parts, X, S, seconds, buffers)
+        return Prepared(parts, X, S, U, seconds, buffers)
 
     def _buffers(self, n: int) -> _Buffers:
         """Memory for n rows, of a batch that is done if one is: fresh pages cost more than the features in them."""
@@ -176,6 +181,7 @@ class Pipeline:
         return _Buffers(
             np.empty((rows, len(FEATURES)), np.float32),
             np.empty((rows, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32),
+            np.empty((rows, len(PROGRAM.habits)), np.float32),
         )
 
     def _open(self, chunks: Sequence[Chunk]) -> list[_Task]:
@@ -196,26 +202,31 @@ class Pipeline:
             tasks.append(_Task(chunk.tp, arena, records, first, end))
         return tasks
 
-    def _apply(self, task: _Task, decoded: Decoded, out: tuple[F32, F32] | None) -> Part:
+    def _apply(self, task: _Task, decoded: Decoded, out: _Rows | None) -> Part:
         """Features into `out`, or none: state alone; when the batch fails, one by one, so only the culprit is lost."""
         arena, columns = task.arena, decoded.columns
         try:
             columns.slot = arena.slots(decoded.cards)
-            compute(arena, columns, self._horizon_ms, update_only=out is None, out=out)
+            self._compute(arena, columns, out)
         except Exception:
             log.exception("the features of a batch failed; its %d transactions are tried one by one", len(columns))
             decoded = self._one_by_one(task, decoded, out)
         arena.next_offset = task.next_offset
-        return Part(task.tp, arena, task.records, decoded, task.first_offset, task.next_offset)
+        return Part(task.tp, task.records, decoded, task.first_offset, task.next_offset)
 
-    def _one_by_one(self, task: _Task, decoded: Decoded, out: tuple[F32, F32] | None) -> Decoded:
+    def _compute(self, arena: Arena, columns: Columns, out: _Rows | None) -> None:
+        if out is None:
+            compute(arena, columns, self._horizon_ms, update_only=True)
+        else:
+            compute(arena, columns, self._horizon_ms, out=out[:2], habits=out[2])
+
+    def _one_by_one(self, task: _Task, decoded: Decoded, out: _Rows | None) -> Decoded:
         dead, kept = list(decoded.dead), list[int]()
         for i, position in enumerate(decoded.index.tolist()):
             one, at = take(decoded.columns, slice(i, i + 1)), slice(len(kept), len(kept) + 1)
             try:
                 one.slot = task.arena.slots(decoded.cards[i : i + 1])
-                row = None if out is None else (out[0][at], out[1][at])
-                compute(task.arena, one, self._horizon_ms, update_only=out is None, out=row)
+                self._compute(task.arena, one, None if out is None else (out[0][at], out[1][at], out[2][at]))
                 decoded.columns.slot[i] = one.slot[0]
                 kept.append(i)
             except Exception as error:  # this one record is the culprit
@@ -237,7 +248,7 @@ class Pipeline:
         begun = time.perf_counter()
         scores = self._judge.score(prepared.X, prepared.S)
         scored_at = time.perf_counter()
-        verdicts = self._judge.decide(prepared.parts, prepared.X, prepared.S, scores)
+        verdicts = self._judge.decide(prepared.parts, prepared.X, prepared.S, prepared.U, scores)
         prepared.seconds["score"] = scored_at - begun
         prepared.seconds["decide"] = time.perf_counter() - scored_at
         if prepared.buffers is not None:

@@ -65,7 +65,7 @@ class Explainer:
         logit
             Their fused logits (k,), finite.
         usual
-            What is usual for each card, (k, d); NaN where nothing is known.
+            What is usual for each card, (k, d), natural values; NaN where nothing is known.
         """
         found: list[list[Reason]] = []
         for start in range(0, len(X), AT_ONCE):
@@ -150,9 +150,8 @@ def _reason(column: int, value: float, usual: float, drop: float, is_new: bool) 
             return Reason(NO_HISTORY, text, feature.name, None, None, weight)
         text = f"Not known for this transaction: {feature.meaning}"
         return Reason(NOT_KNOWN, text, feature.name, None, None, weight)
-    habit = None if is_new or isnan(usual) else _rounded(feature.natural(usual))
-    shown = feature.shown(None if habit is None else usual)
-    text = feature.text.format(value=feature.shown(value), usual=shown)
+    habit = None if is_new or isnan(usual) else _rounded(usual)
+    text = feature.text.format(value=feature.shown(value), usual=feature.written(None if habit is None else usual))
     return Reason(feature.code, text, feature.name, _rounded(feature.natural(value)), habit, weight)
 
 

@@ -7,7 +7,6 @@ how the stream was cut into batches.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from stream.events import Columns
 from stream.features import amount, context, geography, novelty, sequence, time, velocity
@@ -16,8 +15,8 @@ from stream.features.driver import Program
 from stream.features.registry import Channel, Family, Feature, Matrix
 
 __all__ = [
-    "FAMILIES", "FAMILY_SLICES", "FEATURES", "FEATURES_HASH", "FEATURES_VERSION", "FEATURE_NAMES", "SEQUENCE_CHANNELS",
-    "SEQUENCE_STEPS", "Arena", "Channel", "Family", "Feature", "compute", "usual",
+    "FAMILIES", "FAMILY_SLICES", "FEATURES", "FEATURES_HASH", "FEATURES_VERSION", "FEATURE_NAMES", "PROGRAM",
+    "SEQUENCE_CHANNELS", "SEQUENCE_STEPS", "Arena", "Channel", "Family", "Feature", "compute",
 ]  # fmt: skip
 
 FEATURES_VERSION = "1"
@@ -60,6 +59,7 @@ def compute(
     update_only: bool = False,
     program: Program = PROGRAM,
     out: tuple[Matrix, Matrix] | None = None,
+    habits: Matrix | None = None,
 ) -> tuple[Matrix, Matrix]:
     """Write the features of a batch, then let each transaction update its card's row, one after the other.
 
@@ -80,6 +80,9 @@ def compute(
         The compiled families; the shipped ones unless told.
     out
         Where to write X and S, C-contiguous and of n rows; new arrays when absent.
+    habits
+        Where to write what was usual for each card before the transaction, float32 (n, len(program.habits)),
+        C-contiguous, for `Program.usual`; not told when absent.
 
     Returns
     -------
@@ -91,20 +94,16 @@ def compute(
     Raises
     ------
     ValueError
-        A slot is not a row of the arena.
+        A slot is not a row of the arena, or `habits` has another shape.
     """
     n = 0 if update_only else len(columns)
+    u = np.empty((0, len(program.habits)), np.float32) if habits is None or update_only else habits
+    if habits is not None and u.shape != (n, len(program.habits)):
+        raise ValueError(f"habits must be of shape {(n, len(program.habits))}, not {u.shape}")
     if out is not None and n:
-        program.run(arena.state, arena.clock, horizon_ms, columns, *out, update_only)
+        program.run(arena.state, arena.clock, horizon_ms, columns, *out, u, update_only)
         return out
     x = np.empty((max(n, 1), len(program.features)), np.float32)
     s = np.empty((n, sequence.STEPS, len(sequence.CHANNELS)), np.float32)
-    program.run(arena.state, arena.clock, horizon_ms, columns, x, s, update_only)
+    program.run(arena.state, arena.clock, horizon_ms, columns, x, s, u, update_only)
     return x[:n], s
-
-
-def usual(arena: Arena, slots: npt.NDArray[np.int64], program: Program = PROGRAM) -> Matrix:
-    """Tell what is usual for each card: float32 (n, d) on the features' own scales, NaN where nothing is. Read-only."""
-    out = np.empty((len(slots), len(program.features)), np.float32)
-    program.usual(arena.state, np.ascontiguousarray(slots, np.int64), out)
-    return out

@@ -110,21 +110,21 @@ def _history(state: Any, event: Event, view: View) -> float:
 
 
 @kernel
-def _usual_log(state: Any) -> float:
-    return log_amount(state.total / state.n) if state.n > 0 else np.nan
+def _usual_amount(state: Any, event: Event, view: View) -> float:
+    return view.mean / UNIT
 
 
 FEATURES = (
     Feature("amount", "amount", 0, 40, "amount in the base currency", "AMOUNT_HIGH",
-            "Amount {value}; this card's mean is {usual}", _log, "log1p", 3.5, _usual_log),
+            "Amount {value}; this card's mean is {usual}", _log, "log1p", 3.5, _usual_amount),
     Feature("amount_vs_mean", "times", -10, 10, "amount over the card's mean", "AMOUNT_VS_MEAN",
-            "Amount is {value} times this card's mean", _vs_mean, "log", usual=0.0),
+            "Amount is {value} times this card's mean", _vs_mean, "log", usual=1.0),
     Feature("amount_vs_max", "times", -10, 10, "amount over the card's largest", "AMOUNT_VS_MAX",
             "Amount is {value} times the largest this card ever paid", _vs_top, "log", -1.5),
     Feature("amount_z", "deviations", -8, 8, "deviations of the log amount from the card's own", "AMOUNT_UNUSUAL",
             "Amount is {value} deviations from this card's habit", _z, usual=0.0),
     Feature("amount_vs_last", "times", -10, 10, "amount over the one before", "AMOUNT_VS_LAST",
-            "Amount is {value} times the one before", _vs_last, "log", usual=0.0),
+            "Amount is {value} times the one before", _vs_last, "log", usual=1.0),
     Feature("amount_same_as_last", "flag", 0, 1, "exactly the amount before", "AMOUNT_REPEATED",
             "The same amount as the one before: {value}", _same_as_last, usual=0.0),
     Feature("amount_is_round", "flag", 0, 1, "a multiple of ten", "AMOUNT_ROUND", "A round amount: {value}", _is_round),

@@ -28,7 +28,7 @@ from stream.events import Columns, Flag
 from stream.features import guard, sequence
 from stream.features.kernel import COLUMN_OF, Event, clip
 from stream.features.prefetch import LINE, prefetch
-from stream.features.registry import Family, Feature, Kernel, features_hash
+from stream.features.registry import Family, Feature, Matrix, features_hash
 
 # Columns that the loop reads, in the order of its arguments.
 _DTYPES = {
@@ -73,11 +73,15 @@ class Program:
         self.hash = features_hash((guard.FAMILY, *families, sequence.FAMILY), sequence.CHANNELS)
         owners = [guard.FAMILY, *families, sequence.FAMILY]
         self.row = _row([(o.name, o.dtype) for o in owners if o.dtype is not None])
+        self.habits = np.array([k for k, f in enumerate(self.features) if callable(f.usual)], np.int64)
+        self._constants = np.array([_constant(feature) for feature in self.features], np.float32)
         self.steps = np.array([c.step for c in sequence.CHANNELS[1:]], np.float32)
         self._module: ModuleType | None = None
 
     def run(self, state: Any, clock: Any, horizon_ms: int, columns: Columns, *out: Any) -> None:
-        """Pass a batch through the loop into ``(x, s, update_only)``; the rest as in `stream.features.compute`.
+        """Pass a batch through the loop into ``(x, s, u, update_only)``; the rest as in `stream.features.compute`.
+
+        `u` is float32 (n, len(habits)), or has no rows where nobody asks what was usual.
 
         Raises
         ------
@@ -94,9 +98,11 @@ class Program:
         if bad >= 0:
             raise ValueError(f"transaction {bad} of the batch has no row in this arena: fill columns.slot first")
 
-    def usual(self, state: Any, slots: Any, out: Any) -> None:
-        """Write each row's own usual values."""
-        self._compiled().usual(state, slots, out)
+    def usual(self, u: Matrix) -> Matrix:
+        """Spread the habits (k, len(habits)) over all features, (k, d), natural values; NaN where nothing is usual."""
+        out = np.tile(self._constants, (len(u), 1))
+        out[:, self.habits] = u
+        return out
 
     @property
     def _loop(self) -> Callable[..., int]:
@@ -119,9 +125,6 @@ class Program:
         spec.loader.exec_module(module)
         options = {"nogil": True, "error_model": "numpy", "cache": True}
         module.loop = numba.njit(_signature(self.row), **options)(module.loop)  # type: ignore[attr-defined]
-        rows = numba.from_dtype(self.row)[::1]
-        usual = numba.void(rows, numba.int64[::1], numba.float32[:, ::1])
-        module.usual = numba.njit(usual, **options)(module.usual)  # type: ignore[attr-defined]
         return module
 
 
@@ -153,6 +156,7 @@ def _signature(row: np.dtype[Any]) -> Any:
         numba.float32[::1],
         numba.float32[:, ::1],
         numba.float32[:, :, ::1],
+        numba.float32[:, ::1],
         numba.boolean,
         *columns,
     )
@@ -167,32 +171,31 @@ def _source(program: Program) -> tuple[str, dict[str, Any]]:
         "advance": sequence.advance,
         "prefetch": prefetch,
     }
-    write, update, usual = [], [], []
-    column = 0
+    write, update = [], []
+    column = habit = 0
     for family in program.families:
         state = f"row.{family.name}" if family.dtype is not None else "0"
         names[f"look_{family.name}"] = family.look
         write.append(f"view = look_{family.name}({state}, event)")
+        usual = []
         for feature in family.features:
+            bounds = f"{float(feature.low)!r}, {float(feature.high)!r}"
             names[f"feature_{column}"] = feature.compute
-            value = f"np.float64(feature_{column}({state}, event, view))"
-            write.append(f"x[j, {column}] = clip({value}, {float(feature.low)!r}, {float(feature.high)!r})")
-            usual.append(f"out[i, {column}] = {_usual(feature, column, state, names)}")
+            write.append(f"x[j, {column}] = clip(np.float64(feature_{column}({state}, event, view)), {bounds})")
+            if callable(feature.usual):
+                names[f"usual_{column}"] = feature.usual
+                usual.append(f"    u[i, {habit}] = usual_{column}({state}, event, view)")
+                habit += 1
             column += 1
-        write.append("")
+        write += ["if told:", *usual, ""] if usual else [""]
         if family.update is not None:
             names[f"update_{family.name}"] = family.update
             update.append(f"update_{family.name}({state}, event)")
-    return _template(write, update, usual, _bytes(program)), names
+    return _template(write, update, _bytes(program)), names
 
 
-def _usual(feature: Feature, column: int, state: str, names: dict[str, Kernel]) -> str:
-    if feature.usual is None:
-        return "np.nan"
-    if callable(feature.usual):
-        names[f"usual_{column}"] = feature.usual
-        return f"clip(np.float64(usual_{column}({state})), {float(feature.low)!r}, {float(feature.high)!r})"
-    return repr(float(feature.usual))
+def _constant(feature: Feature) -> float:
+    return feature.usual if isinstance(feature.usual, float | int) else np.nan
 
 
 def _bytes(program: Program) -> list[str]:
@@ -205,7 +208,7 @@ def _bytes(program: Program) -> list[str]:
     return lines
 
 
-def _template(write: list[str], update: list[str], usual: list[str], steps: list[str]) -> str:
+def _template(write: list[str], update: list[str], steps: list[str]) -> str:
     fields = []
     for field in Event._fields[:-1]:
         column = COLUMN_OF.get(field, field)
@@ -221,10 +224,11 @@ def _template(write: list[str], update: list[str], usual: list[str], steps: list
     return f'''"""Generated from the feature registry; do not edit."""
 
 
-def loop(rows, clock, horizon, quanta, x, s, update_only, {", ".join(_DTYPES)}):
+def loop(rows, clock, horizon, quanta, x, s, u, update_only, {", ".join(_DTYPES)}):
     for i in range(len(slot)):
         if slot[i] < 0 or slot[i] >= len(rows):
             return i
+    told = len(u) > 0
     now = np.empty({sequence.STORED}, np.int8)
     for i in range(len(slot)):
         if i + 1 < len(slot):
@@ -253,12 +257,6 @@ def loop(rows, clock, horizon, quanta, x, s, update_only, {", ".join(_DTYPES)}):
             row.sequence.steps[row.sequence.head, c] = now[c]
         advance(row.sequence)
     return -1
-
-
-def usual(rows, slots, out):
-    for i in range(len(slots)):
-        row = rows[slots[i]]
-{block(usual, 8)}
 '''
 
 

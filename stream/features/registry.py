@@ -40,7 +40,8 @@ class Feature:
     neutral
         The value that says "as usual for this card"; attribution replaces a feature by it.
     usual
-        ``usual(state) -> float`` (on the feature's own scale), a constant, or None where a card has no usual value.
+        ``usual(state, event, view) -> float``, what was usual before the event, as a natural value; a constant of
+        the same kind; or None where a card has no usual value.
     """
 
     name: str
@@ -63,9 +64,12 @@ class Feature:
 
     def shown(self, value: float | None) -> str:
         """Write a value as an analyst reads it: ``18.9 times``, ``3.2 hours``, ``12.50``, ``no history``."""
-        if value is None or not math.isfinite(value):
+        return self.written(None if value is None else self.natural(value))
+
+    def written(self, natural: float | None) -> str:
+        """Write a natural value as `shown` does."""
+        if natural is None or not math.isfinite(natural):
             return "no history"
-        natural = self.natural(value)
         if self.unit == "seconds":
             return _duration(natural)
         if self.unit == "flag":

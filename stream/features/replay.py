@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from stream.events import U8, Columns
-from stream.features import FEATURES, HORIZON_MS, PROGRAM, SEQUENCE_CHANNELS, SEQUENCE_STEPS, Arena
+from stream.features import FEATURES, HORIZON_MS, SEQUENCE_CHANNELS, SEQUENCE_STEPS, Arena, compute
 from stream.features.registry import Matrix
 
 CHUNK = 65_536
@@ -41,8 +41,8 @@ def features_of(
     for start in range(0, len(columns), CHUNK):
         stop = min(start + CHUNK, len(columns))
         columns.slot[start:stop] = arena.slots(cards[start:stop])
-        batch, out = part(columns, start, stop), (x[start:stop], s[start:stop], False)
-        PROGRAM.run(arena.state, arena.clock, horizon_ms, batch, *out)
+        batch, out = part(columns, start, stop), (x[start:stop], s[start:stop])
+        compute(arena, batch, horizon_ms, out=out)
     return x, s, columns.flags
 
 

@@ -310,41 +310,44 @@ def _vs_top_24h(state: Any, event: Event, view: View) -> float:
 
 
 @kernel
-def _daily(state: Any) -> tuple[float, float]:
-    """The card's own transactions and minor units a day, over the days the ring holds."""
-    count, total, _ = _span(state, DAYS, wide(state.newest[2]))
-    days = min(max((state.last - state.first) / DAY, 1.0), 30.0)
-    return count / days, total / days
+def _usual_count(state: Any, view: View, days: float) -> float:
+    """The card's own transactions in so many days, at the rate of the last 30."""
+    return view.count_30d / view.days * days if state.known == 1 else np.nan
 
 
 @kernel
-def _usual_count_1h(state: Any) -> float:
-    return math.log1p(_daily(state)[0] / 24) if state.known == 1 else np.nan
+def _usual_sum(state: Any, view: View, days: float) -> float:
+    return view.total_30d / view.days * days / UNIT if state.known == 1 else np.nan
 
 
 @kernel
-def _usual_count_24h(state: Any) -> float:
-    return math.log1p(_daily(state)[0]) if state.known == 1 else np.nan
+def _usual_count_1h(state: Any, event: Event, view: View) -> float:
+    return _usual_count(state, view, 1 / 24)
 
 
 @kernel
-def _usual_count_7d(state: Any) -> float:
-    return math.log1p(_daily(state)[0] * 7) if state.known == 1 else np.nan
+def _usual_count_24h(state: Any, event: Event, view: View) -> float:
+    return _usual_count(state, view, 1.0)
 
 
 @kernel
-def _usual_sum_1h(state: Any) -> float:
-    return math.log1p(_daily(state)[1] / 24 / UNIT) if state.known == 1 else np.nan
+def _usual_count_7d(state: Any, event: Event, view: View) -> float:
+    return _usual_count(state, view, 7.0)
 
 
 @kernel
-def _usual_sum_24h(state: Any) -> float:
-    return math.log1p(_daily(state)[1] / UNIT) if state.known == 1 else np.nan
+def _usual_sum_1h(state: Any, event: Event, view: View) -> float:
+    return _usual_sum(state, view, 1 / 24)
 
 
 @kernel
-def _usual_sum_7d(state: Any) -> float:
-    return math.log1p(_daily(state)[1] * 7 / UNIT) if state.known == 1 else np.nan
+def _usual_sum_24h(state: Any, event: Event, view: View) -> float:
+    return _usual_sum(state, view, 1.0)
+
+
+@kernel
+def _usual_sum_7d(state: Any, event: Event, view: View) -> float:
+    return _usual_sum(state, view, 7.0)
 
 
 def _count(window: str, compute: Any, neutral: float, usual: Any = None) -> Feature:
@@ -379,7 +382,7 @@ def _pace(window: str, compute: Any, spend: bool = False) -> Feature:
     name, code = f"card_{what.lower()}_ratio_{window}", f"{what}_{window.upper()}_UNUSUAL"
     meaning = f"{noun} in {window} over the card's own mean of 30 d"
     text = f"The {noun} in {window} is {{value}} times this card's own rate"
-    return Feature(name, "times", -8, 10, meaning, code, text, compute, "log", 0.0, 0.0)
+    return Feature(name, "times", -8, 10, meaning, code, text, compute, "log", 0.0, 1.0)
 
 
 FEATURES = (

@@ -9,7 +9,7 @@ import pytest
 from builders import columns_from, random_columns, taken
 
 from stream.events import Columns
-from stream.features import FEATURES, Arena, compute, usual
+from stream.features import FEATURES, Arena, compute
 from stream.features.replay import features_of
 
 HASHES = np.array([0, 1, 2**64 - 1, 2**32, 2**16], np.uint64)
@@ -100,15 +100,3 @@ def test_values_stay_in_range_whatever_comes(seed: int) -> None:
     bad = ~np.isnan(x) & ~((x >= low) & (x <= high))
     assert sorted({FEATURES[k].name for k in np.nonzero(bad)[1]}) == []
     assert np.isfinite(s).all()
-
-
-def test_usual_values_stay_in_range_and_leave_the_state() -> None:
-    columns, cards = random_columns(800, cards=10, seed=2)
-    arena = Arena()
-    features_of(columns, cards, arena=arena)
-    before = arena.state.tobytes()
-    values = usual(arena, np.arange(arena.rows))
-    low, high = np.array([f.low for f in FEATURES]), np.array([f.high for f in FEATURES])
-    assert (np.isnan(values) | ((values >= low) & (values <= high))).all()
-    assert arena.state.tobytes() == before
-    assert not np.isnan(values[:, 0]).any()

@@ -32,11 +32,10 @@ def alerts(outcomes: list[Outcome]) -> list[Alert]:
 
 
 def told(outcomes: list[Outcome]) -> list[dict[str, Any]]:
-    """All that an alert tells but the time of its detection and today's habit."""
+    """All that an alert tells but the time of its detection."""
     found = [msgspec.to_builtins(alert) for alert in alerts(outcomes)]
     for alert in found:
         del alert["detected_at"]
-        alert["reasons"] = [(reason["code"], reason["contribution"]) for reason in alert["reasons"]]
     return found
 
 

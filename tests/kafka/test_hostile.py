@@ -152,11 +152,9 @@ def alone(topics: Topics, records: list[Any]) -> dict[tuple[int, int], dict[str,
 
 
 def decided(alert: dict[str, Any]) -> dict[str, Any]:
-    """An alert without what names the log and the moment, and without the card's habit at that moment."""
+    """An alert without what names the log and the moment."""
     changing = ("alert_id", "detected_at", "epoch", "sequence", "previous_hash", "hash")
-    kept = {name: value for name, value in alert.items() if name not in changing}
-    kept["reasons"] = [{**reason, "usual": None, "text": None} for reason in kept["reasons"]]
-    return kept
+    return {name: value for name, value in alert.items() if name not in changing}
 
 
 def texts(value: Any) -> Iterator[str]:
