@@ -5,7 +5,7 @@ RUNTIME := .venv-runtime
 DEV := .venv
 BIN := $(DEV)/bin
 
-.PHONY: help demo test check fmt train lock wheel bench clean features
+.PHONY: help demo test check fmt train lock wheel bench pictures clean features
 
 help: ## Show this list
 	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,10 @@ features: $(DEV)/.installed ## Write docs/features.md from the registry
 
 bench: $(DEV)/.installed ## Throughput beside a tuned confluent-kafka loop (quiet machine, about 3 minutes)
 	$(BIN)/fraudstream bench pipeline
+
+pictures: $(DEV)/.installed ## Draw the README's pictures from a demo of this machine (about 2 minutes)
+	$(BIN)/fraudstream demo --svg docs/images/demo.svg
+	$(BIN)/python -m benchmarks.pictures .run/demo/summary.json docs/images
 
 wheel: $(DEV)/.installed ## Build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
