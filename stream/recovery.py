@@ -29,6 +29,7 @@ from stream.transport.lease import Group, Lease
 
 log = logging.getLogger("fraudstream.recovery")
 REPLAY_RECORDS = 4096
+TAIL_ALERTS = 4096  # a fenced writer adds at most the one record batch it had in flight: a few hundred alerts
 
 
 class State(Protocol):
@@ -205,8 +206,7 @@ class Recovery:
 
     async def _tails(self, consumer: AIOKafkaConsumer, wanted: Sequence[int]) -> dict[int, tuple[Tip, int]]:
         topics = self._settings.topics
-        depth = max(4096, 2 * self._settings.engine.batch_max)
-        alerts = await read_tails(consumer, topics.alerts, wanted, depth)
+        alerts = await read_tails(consumer, topics.alerts, wanted, TAIL_ALERTS)
         dead = await read_tails(consumer, topics.dead_letters, wanted, 64)
         tips: dict[int, tuple[Tip, int]] = {}
         superseded = 0

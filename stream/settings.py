@@ -59,8 +59,8 @@ class TopicSettings(Section):
 class EngineSettings(Section):
     """Batches, memory and event time."""
 
-    batch_max: int = Field(8192, ge=1, le=65_536, description="transactions scored at once")
-    pending_max: int = Field(32_768, ge=1, description="transactions held in memory before fetching pauses")
+    batch_max: int = Field(16_384, ge=1, le=65_536, description="transactions scored at once")
+    pending_max: int = Field(65_536, ge=1, description="transactions held in memory before fetching pauses")
     pending_max_mb: int = Field(64, ge=1, description="bytes held in memory before fetching pauses, MiB")
     state: Literal["rebuild", "empty"] = Field("rebuild", description="at start: replay the topic, or begin blind")
     horizon_days: float = Field(30.0, gt=0, le=366, description="older events are scored, flagged late, update nothing")
