@@ -52,7 +52,7 @@ def command(
         logging.getLogger(name).setLevel(logging.ERROR)  # the worker's own log tells its warnings
     demo = Demo(plan, console)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    kept = False
+    kept = ok = False
     try:
         demo.prepare()
         if stop:
@@ -64,11 +64,12 @@ def command(
         ok = conclude(demo, ran)
         kept = keep
     except KeyboardInterrupt:
+        ok = True
         console.print("stopping …")
         raise typer.Exit(130) from None
     finally:
         if not kept:
-            demo.close()
+            demo.close(ended_well=ok)
     if kept:
         console.print(f"left running: Kafka {ran.bootstrap}, worker metrics {ran.metrics}/metrics")
         console.print("end them with: fraudstream demo --stop")

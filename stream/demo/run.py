@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import io
 import secrets
 import shutil
 import threading
@@ -20,7 +21,7 @@ from stream.broker.topics import ensure_topics, product_topics
 from stream.demo.parts import Parts
 from stream.demo.topic import commit_at, ends_of
 from stream.demo.watch import AlertFeed, scrape, screen
-from stream.errors import FraudstreamError
+from stream.errors import FraudstreamError, SettingError
 from stream.panels import load_panel
 from stream.pipeline import Pipeline
 from stream.settings import Settings, load
@@ -108,7 +109,12 @@ class Demo:
 
     def prepare(self) -> None:
         """Clear what an earlier run left, running or not."""
-        self.plan.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.plan.directory.mkdir(parents=True, exist_ok=True)
+            if self.plan.svg:
+                self.plan.svg.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingError(f"--dir or --svg cannot be made ({error}); name a folder that can be written") from None
         ended = self.parts.end_leftovers()
         self.kafka.stop()
         if ended:
@@ -202,7 +208,7 @@ class Demo:
                     self.say("  ".join(f"{name} {value}" for name, value in facts.items()))
                 time.sleep(0.25)
         if self.plan.svg and feed.count:
-            recorder = Console(record=True, width=130, force_terminal=True, file=self.plan.svg.open("w"))
+            recorder = Console(record=True, width=130, force_terminal=True, file=io.StringIO())
             recorder.print(screen(facts, feed))
             recorder.save_svg(str(self.plan.svg), title="fraudstream demo")
 
@@ -210,10 +216,12 @@ class Demo:
         """SIGTERM the worker, which drains; return its exit code."""
         return self.parts.stop("worker")
 
-    def close(self) -> None:
-        """Stop everything."""
+    def close(self, *, ended_well: bool) -> None:
+        """Stop everything; Kafka's data goes, except where somebody has to look why it ended badly."""
         self.parts.stop_all()
         self.kafka.stop()
+        if ended_well:
+            shutil.rmtree(self.plan.directory / "kafka", ignore_errors=True)
 
 
 def _facts(sample: dict[str, float], rate: float, alerts: int) -> dict[str, str]:
