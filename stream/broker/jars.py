@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import ssl
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ KAFKA_VERSION = "4.3.1"
 _ROOT = ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION)
 _LOGGING = ("org.apache.logging.log4j", "log4j-slf4j-impl")
 _DOWNLOADS = 6
+_SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 _TIMEOUT_S = 10
 
 
@@ -164,8 +166,19 @@ def _context(repository: Path) -> Any:
     return MavenContext(repo_cache=repository, remote_repos={"central": url.rstrip("/")}, timeout=_TIMEOUT_S)
 
 
+def _trust_the_system() -> None:
+    """Let downloads trust the system's certificates, a company's own authority among them; jars.lock has the last word."""
+    if os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
+        return
+    for file in (ssl.get_default_verify_paths().cafile, *_SYSTEM_CERTIFICATES):
+        if file and Path(file).is_file():
+            os.environ["REQUESTS_CA_BUNDLE"] = file
+            return
+
+
 def _fetch_all(jars: Sequence[Jar], repository: Path) -> None:
     _context(repository)  # a missing jgo is said before any folder is made
+    _trust_the_system()
     try:
         repository.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=repository, prefix=".fraudstream-") as scratch:
