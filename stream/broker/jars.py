@@ -167,7 +167,7 @@ def _context(repository: Path) -> Any:
 
 
 def _trust_the_system() -> None:
-    """Let downloads trust the system's certificates, a company's own authority among them; jars.lock has the last word."""
+    """Let downloads trust the system's certificates, a company's own among them; jars.lock has the last word."""
     if os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
         return
     for file in (ssl.get_default_verify_paths().cafile, *_SYSTEM_CERTIFICATES):
