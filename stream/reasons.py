@@ -152,6 +152,7 @@ def _reason(column: int, value: float, usual: float, drop: float, is_new: bool) 
         return Reason(NOT_KNOWN, text, feature.name, None, None, weight)
     habit = None if is_new or isnan(usual) else _rounded(usual)
     text = feature.text.format(value=feature.shown(value), usual=feature.written(None if habit is None else usual))
+    text = text.removesuffix(": yes")
     return Reason(feature.code, text, feature.name, _rounded(feature.natural(value)), habit, weight)
 
 

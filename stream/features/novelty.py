@@ -214,8 +214,11 @@ def _devices_7d(state: Any, event: Event, view: View) -> float:
     return log_count(view.devices_7d) if state.devices[0] != 0 else np.nan
 
 
+_SPOKEN = {"mcc": "Kind of merchant", "entry_mode": "Way of reading the card"}
+
+
 def _first(noun: str, compute: Any) -> Feature:
-    code, text = f"NEW_{noun.upper()}", f"First {noun.replace('_', ' ')} of its kind for this card: {{value}}"
+    code, text = f"NEW_{noun.upper()}", f"{_SPOKEN.get(noun, noun.capitalize())} new to this card: {{value}}"
     meaning = f"{noun.replace('_', ' ')} not among the card's recent ones"
     return Feature(f"{noun}_new", "flag", 0, 1, meaning, code, text, compute, usual=0.0)
 
