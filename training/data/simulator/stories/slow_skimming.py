@@ -34,4 +34,5 @@ def plant(scene: Scene) -> list[Rows]:
     return [rows]
 
 
-STORY = Story("slow_skimming", ("novelty", "sequence"), plant)
+# Every payment is under a limit (amount), without authentication and mostly keyed (context), at a shop new to the card.
+STORY = Story("slow_skimming", ("amount", "context", "novelty", "sequence"), plant)
