@@ -51,7 +51,8 @@ def command(
     for name in ("fraudstream", "stream"):
         logging.getLogger(name).setLevel(logging.ERROR)  # the worker's own log tells its warnings
     demo = Demo(plan, console)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a parent may have left SIGINT ignored, as shells do for jobs
+        signal.signal(number, signal.default_int_handler)
     kept = ok = False
     try:
         demo.prepare()

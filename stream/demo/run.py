@@ -164,9 +164,18 @@ class Demo:
         )
 
     def _live(self, ran: Ran) -> None:
-        plan = self.plan
         feed = AlertFeed(ran.bootstrap, ran.settings.topics.alerts, list(ran.warm_until))
         feed.start()
+        try:
+            self._follow(feed, ran)
+        finally:
+            feed.stop()
+        if feed.first_at is not None:
+            ran.first_alert_seconds = feed.first_at - time.time() + (time.monotonic() - self.started)
+
+    def _follow(self, feed: AlertFeed, ran: Ran) -> None:
+        """Play the live part and wait until the worker has told all of it."""
+        plan = self.plan
         self.say(
             f"live: {plan.live_days} days of card traffic in {plan.seconds:.0f} s (event time ×{plan.speed:,.0f}), "
             f"{plan.prevalence_bp} frauds in 10,000"
@@ -180,9 +189,6 @@ class Demo:
         self._watch(feed, ran, lambda: scrape(ran.metrics).get("fraud_transactions_total", 0) >= goal, DRAIN_SECONDS)
         ran.live_seconds = time.monotonic() - began
         time.sleep(0.5)
-        feed.stop()
-        if feed.first_at is not None:
-            ran.first_alert_seconds = feed.first_at - time.time() + (time.monotonic() - self.started)
 
     def _watch(self, feed: AlertFeed, ran: Ran, done: Callable[[], bool], seconds: float) -> None:
         """Draw until `done`; lines every five seconds where there is no terminal."""
