@@ -45,6 +45,15 @@ def ended(process: subprocess.Popen[bytes]) -> int:
         raise
 
 
+def answers(url: str) -> bool:
+    """Whether the address answers with success; a server that still starts refuses or answers 503."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
 @pytest.fixture(scope="module")
 def topics(kafka: str) -> dict[str, str]:
     """The environment that names this module's own topics."""
@@ -107,6 +116,7 @@ def prometheus(worker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             stderr=output,
         )
     try:
+        until(lambda: answers(f"http://{address}/-/ready"), PATIENCE_S, "Prometheus that is ready")
         yield address
         assert process.poll() is None, log.read_text()
     finally:
@@ -133,15 +143,8 @@ def traffic(kafka: str, topics: dict[str, str], prometheus: str) -> Iterator[Non
 
 def ask(address: str, path: str, **parameters: str) -> Any:
     url = f"http://{address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return json.load(answer)["data"]
-    except ConnectionError:
-        return {}
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ConnectionError):
-            return {}
-        raise
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)["data"]
 
 
 def query(address: str, expression: str) -> list[float]:
