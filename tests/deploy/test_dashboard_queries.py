@@ -45,10 +45,10 @@ def ended(process: subprocess.Popen[bytes]) -> int:
         raise
 
 
-def answers(url: str) -> bool:
-    """Whether the address answers with success; a server that still starts refuses or answers 503."""
+def is_ready(address: str) -> bool:
+    """Whether the server answers with success; while it starts it refuses or answers 503."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{address}/-/ready", timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
@@ -116,7 +116,7 @@ def prometheus(worker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             stderr=output,
         )
     try:
-        until(lambda: answers(f"http://{address}/-/ready"), PATIENCE_S, "Prometheus that is ready")
+        until(lambda: is_ready(address), PATIENCE_S, "Prometheus that is ready")
         yield address
         assert process.poll() is None, log.read_text()
     finally:
