@@ -91,7 +91,7 @@ def test_ctrl_c_ends_everything_that_the_demo_started(installed: Path, tmp_path:
 def test_the_demo_runs_from_it_in_any_folder_also_after_a_crash(installed: Path, tmp_path: Path) -> None:
     crashed = begin(installed, tmp_path, "sending the warm-up")
     crashed.kill()
-    crashed.communicate(timeout=30)
+    crashed.communicate(timeout=90)
     done = run(installed, tmp_path, "demo", "--seconds", "8", "--cards", "800", seconds=230)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / ".run" / "demo" / "summary.json").read_text())

@@ -35,7 +35,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
 def send(bootstrap: str, value: bytes) -> None:
     ensure_topics(bootstrap, {TOPIC: TopicSpec(1)})
     producer = KafkaProducer(bootstrap_servers=bootstrap, max_request_size=11_000_000)
-    producer.send(TOPIC, value).get(timeout=20)
+    producer.send(TOPIC, value).get(timeout=60)
     producer.close()
 
 
@@ -71,7 +71,7 @@ def test_a_ten_megabyte_message_is_taken(broker: EmbeddedKafka) -> None:
     bootstrap = broker.start()
     ensure_topics(bootstrap, {"large": TopicSpec(1)})
     producer = KafkaProducer(bootstrap_servers=bootstrap, max_request_size=11_000_000)
-    assert producer.send("large", bytes(10_000_000)).get(timeout=20).offset == 0
+    assert producer.send("large", bytes(10_000_000)).get(timeout=60).offset == 0
     producer.close()
 
 
@@ -101,7 +101,7 @@ def test_two_at_once_do_not_collide_and_one_ends_with_its_killed_owner(broker: E
         assert other != mine
         assert answers(other)
         owner.kill()
-    assert LockedProcess(tmp_path).wait(15.0)
+    assert LockedProcess(tmp_path).wait(60.0)
     assert broker.status().answering
 
 

@@ -27,7 +27,7 @@ def read(bootstrap: str, topic: str) -> list[tuple[int, bytes, bytes]]:
     parts = [TopicPartition(topic, part) for part in ends]
     reader.assign(parts)
     reader.seek_to_beginning(*parts)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while len(found) < sum(ends.values()) and time.monotonic() < deadline:
         for part, records in reader.poll(timeout_ms=500).items():
             found += [(part.partition, record.key, record.value) for record in records]
@@ -88,11 +88,11 @@ def test_a_signal_ends_the_stream_and_what_was_sent_is_there(kafka: str, new_top
     process = subprocess.Popen(
         [*COMMAND, "--bootstrap", kafka, "--topic", topic, "--rate", "200", "--json"], stdout=subprocess.PIPE
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while sum(end_offsets(kafka, topic).values()) < 50 and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    said = json.loads(process.communicate(timeout=20)[0])
+    said = json.loads(process.communicate(timeout=90)[0])
     assert process.returncode == 0
     assert said["stopped"]
     assert said["transactions"] == sum(end_offsets(kafka, topic).values())
@@ -117,13 +117,13 @@ def test_a_replayed_file_is_judged_by_the_alerts_about_it(
     arguments = ["replay", str(file), "--mapping", str(mapping), "--bootstrap", kafka, "--topic", topic]
     arguments += ["--report", "--group", group, "--alerts-topic", alerts, "--json"]
     process = subprocess.Popen([sys.executable, "-m", "stream", *arguments], stdout=subprocess.PIPE)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while sum(end_offsets(kafka, topic).values()) < 40 and time.monotonic() < deadline:
         time.sleep(0.1)
     with consumer(kafka, group) as member:
         ends = end_offsets(kafka, topic)
         member.commit({TopicPartition(topic, p): OffsetAndMetadata(end, "", -1) for p, end in ends.items()})
-    said = json.loads(process.communicate(timeout=30)[0])
+    said = json.loads(process.communicate(timeout=90)[0])
     assert (said["sent"], said["unmapped"]) == (40, 1)
     assert said["report"]["transactions"]["precision"] == pytest.approx(2 / 3, abs=1e-3)
     assert said["report"]["transactions"]["recall"] == 0.5

@@ -87,7 +87,7 @@ def test_the_worker_rejoins_after_each_fault_and_loses_nothing(cluster: MockClus
         time.sleep(0.4)
         for request, codes in faults.items():
             cluster.fail_next(request, *codes)
-        assert worker.wait_ready(PARTITIONS, timeout=30), name
+        assert worker.wait_ready(PARTITIONS, timeout=90), name
     feed.join()
     assert worker.wait(150) == 0, worker.output()
     assert "the group coordinator reported" in worker.output()

@@ -33,7 +33,7 @@ def run(topics: Topics, *options: str, **settings: str) -> Ended:
 def stand_at(topics: Topics, group: str, offset: int) -> None:
     """Let a group stand somewhere; a broker just started looks for the group's coordinator first."""
     admin = KafkaAdminClient(bootstrap_servers=topics.bootstrap)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     place = {TopicPartition(topics.transactions, 0): OffsetAndMetadata(offset, "", -1)}
     while True:
         try:
@@ -45,7 +45,7 @@ def stand_at(topics: Topics, group: str, offset: int) -> None:
     admin.close()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_each_is_one_sentence_within_seconds(kafka: str, new_topic: Callable[..., str]) -> None:
     topics = topics_for(kafka, new_topic, partitions=2)
     other = new_topic("alerts", partitions=3)

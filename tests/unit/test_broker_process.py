@@ -22,7 +22,7 @@ def process(tmp_path: Path) -> Iterator[LockedProcess]:
     found = LockedProcess(tmp_path)
     yield found
     found.signal(signal.SIGKILL)
-    assert found.wait(5.0)
+    assert found.wait(30.0)
 
 
 def test_a_launched_process_is_alive_and_gone_after_a_kill(process: LockedProcess, tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_launched_process_is_alive_and_gone_after_a_kill(process: LockedProces
     assert process.is_alive()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    assert process.wait(5.0)
+    assert process.wait(30.0)
     assert process.pid() is None
 
 
@@ -75,5 +75,5 @@ def test_only_one_controls_at_a_time(process: LockedProcess, tmp_path: Path) -> 
 
 def test_output_goes_to_the_log(process: LockedProcess, tmp_path: Path) -> None:
     process.launch(["echo", "said"], tmp_path / "log")
-    assert process.wait(5.0)
+    assert process.wait(30.0)
     assert (tmp_path / "log").read_text() == "said\n"

@@ -50,7 +50,7 @@ def test_a_refused_commit_is_not_believed_and_sent_again() -> None:
     async def course(bench: Bench) -> None:
         worker = _worker(bench)
         bench.deliver(b"")
-        await bench.engine.settle(2)
+        await bench.engine.settle(30)
         bench.group.refuse = 3
         await worker.on_revoked(bench.lease)
         assert bench.metrics.registry.get_sample_value("fraud_commit_failures_total") == 3
@@ -63,7 +63,7 @@ def test_after_half_the_rebalance_timeout_it_counts_as_lost() -> None:
     async def course(bench: Bench) -> None:
         worker = _worker(bench)
         bench.deliver(b"")
-        await bench.engine.settle(2)
+        await bench.engine.settle(30)
         bench.group.refuse = 1_000_000
         began = time.monotonic()
         await worker.on_revoked(bench.lease)

@@ -39,7 +39,7 @@ def test_a_broker_that_takes_no_commit_costs_its_own_exit_code_in_time() -> None
     async def course(bench: Bench) -> None:
         worker = _worker(bench)
         bench.deliver(b"")
-        await bench.engine.settle(2)
+        await bench.engine.settle(30)
         bench.group.refuse = 1_000_000
         began = time.monotonic()
         assert await _end(worker, bench) == EXIT_UNCOMMITTED
@@ -87,7 +87,7 @@ def test_a_worker_is_idle_only_when_nothing_came_between_two_looks() -> None:
         worker._exit_when_idle = 0.2
         for _ in range(6):
             bench.deliver(b"")
-            await bench.engine.settle(2)
+            await bench.engine.settle(30)
             worker._judge_idleness(0)
             await asyncio.sleep(0.06)
         assert not worker._stop.is_set()

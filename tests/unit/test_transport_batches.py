@@ -13,7 +13,7 @@ def test_pending_chunks_are_merged_per_partition() -> None:
         bench.deliver(b"", b"")
         bench.deliver(b"", partition=1)
         bench.deliver(b"", offset=2)
-        await bench.engine.settle(2)
+        await bench.engine.settle(30)
         await turn()
 
     bench = run(course, partitions=2)
@@ -34,7 +34,7 @@ def test_taken_records_make_room_for_the_fetcher() -> None:
         bench.lease.delivered_records, bench.lease.delivered_bytes = 3, 6
         assert bench.lease.room(5, 100) == 2 and bench.lease.room(5, 6) == 0
         bench.deliver(b"aa", b"bb", b"cc")
-        await bench.engine.settle(2)
+        await bench.engine.settle(30)
         assert bench.lease.room(5, 6) == 5
 
     run(course)
