@@ -7,8 +7,10 @@ import numpy.typing as npt
 
 from stream.state import Arena, Table
 
-ROW = np.dtype([("key", np.uint64), ("seen", np.int64), ("count", np.int32), ("spend", np.float32), ("pad", "u8", 13)])
-WIDE = np.dtype([("key", np.uint64), ("seen", np.int64), ("bytes", np.uint8, 30_000)])
+ROW = np.dtype([("key", np.uint64), ("seen", np.int64), ("count", np.int32), ("spend", np.float32), ("pad", "i8", 13)])
+WIDE = np.dtype(
+    [("key", np.uint64), ("seen", np.int64), ("count", np.int32), ("spend", np.float32), ("pad", "i8", 3750)]
+)
 
 
 def keys(*values: int) -> npt.NDArray[np.uint64]:

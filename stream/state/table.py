@@ -97,18 +97,18 @@ class Table:
         return int(k.evict(self.mem, before_ms, limit, scan))
 
     def _enlarge(self) -> None:
-        """Move to a larger stretch of memory."""
-        if self.mem[k.SWEEPING]:
-            raise MemoryError("a table outgrew its memory while it was being swept")
+        """Move to a larger stretch of memory, a running sweep with it."""
         old, rows, used = self.mem, self.rows, self.used
         self._reserve(2 * int(old[k.CAPACITY]))
         if self.mem[k.CAPACITY] <= old[k.CAPACITY]:
             raise MemoryError(f"the system grants no memory for more than {used} rows")
         self.rows[:used] = rows[:used]
-        blocks = -(-used // self.block_rows)
-        ours, theirs = int(self.mem[k.DIRTY_AT]), int(old[k.DIRTY_AT])
-        self.mem[ours : ours + blocks] = old[theirs : theirs + blocks]
-        self.mem[k.CURSOR] = old[k.CURSOR]
+        self.mem[: k.CAPACITY] = old[: k.CAPACITY]
+        copies = int(old[k.POOL_USED] * old[k.WIDTH])
+        moved = {k.DIRTY_AT: self.blocks, k.PENDING_AT: self.blocks, k.QUEUE_AT: self.blocks, k.SAVED_AT: used}
+        for section, words in {**moved, k.POOL_AT: copies}.items():
+            ours, theirs = int(self.mem[section]), int(old[section])
+            self.mem[ours : ours + words] = old[theirs : theirs + words]
         self._index(used)
 
     def _index(self, used: int) -> None:
