@@ -11,14 +11,16 @@ from stream.events import Columns
 
 DAY = 86_400_000
 START = 1_700_000_000_000
+_KINDS = {"merchant_key": 50_000, "terminal_key": 80_000, "device_key": 400_000, "ip_key": 400_000}
 
 
-def _columns(rng: np.random.Generator, n: int, first: int, span_ms: int) -> Columns:
+def _columns(rng: np.random.Generator, n: int, first: int, span_ms: int, cards: int = 200_000) -> Columns:
     """Draw n transactions in order of time with every optional field present: the dearest case."""
     times = first + np.sort(rng.integers(0, span_ms, n))
     keys: dict[str, Any] = {}
-    for name, kinds in (("merchant_key", 50_000), ("terminal_key", 80_000), ("device_key", 400_000)):
+    for name, kinds in _KINDS.items():
         keys[name] = rng.integers(1, kinds, n).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    card = rng.integers(1, cards + 1, n).astype(np.uint64)
     codes: dict[str, Any] = {
         name: rng.integers(1, 4, n).astype(np.uint8)
         for name in ("type", "channel", "entry_mode", "three_ds", "cvv_result", "avs_result")
@@ -28,6 +30,8 @@ def _columns(rng: np.random.Generator, n: int, first: int, span_ms: int) -> Colu
         local_time=times,
         slot=np.zeros(n, np.int64),
         transaction_key=rng.integers(1, 2**63, n, dtype=np.uint64),
+        card_key=card * np.uint64(0x9E3779B97F4A7C15),
+        customer_key=(card + np.uint64(1)) // np.uint64(2) * np.uint64(0xBF58476D1CE4E5B9),
         amount_minor=np.exp(rng.normal(8, 1, n)).astype(np.int64),
         mcc=rng.integers(1000, 9999, n).astype(np.int32),
         country=rng.integers(1, 5, n).astype(np.int32),

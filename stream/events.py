@@ -89,9 +89,12 @@ class Columns:
     local_time: I64  # the same in the merchant's local time
     slot: I64  # row of the card in its arena; -1 before the arena assigned it
     transaction_key: U64  # 64-bit hash of transaction_id
+    card_key: U64  # from the card's token, never from its number
+    customer_key: U64
     merchant_key: U64
     terminal_key: U64
     device_key: U64
+    ip_key: U64
     amount_minor: I64  # base currency, minor units, >= 0
     mcc: I32
     country: I32  # 26*26 code of the ISO 3166 alpha-2 letters + 1; 0 missing

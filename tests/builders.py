@@ -11,9 +11,10 @@ import numpy.typing as npt
 from stream.events import Columns
 
 START = 1_700_000_000_000  # ms
+KEYS = ("transaction_key", "card_key", "customer_key", "merchant_key", "terminal_key", "device_key", "ip_key")
 DTYPES = {
     **dict.fromkeys(("event_time", "local_time", "slot", "amount_minor"), np.int64),
-    **dict.fromkeys(("transaction_key", "merchant_key", "terminal_key", "device_key"), np.uint64),
+    **dict.fromkeys(KEYS, np.uint64),
     **dict.fromkeys(("mcc", "country", "ip_country"), np.int32),
     **dict.fromkeys(("type", "channel", "entry_mode", "three_ds", "cvv_result", "avs_result", "flags"), np.uint8),
     **dict.fromkeys(("latitude", "longitude", "card_age_days", "account_age_days"), np.float32),
@@ -21,10 +22,10 @@ DTYPES = {
 
 
 def columns_from(n: int, **values: Any) -> Columns:
-    """Columns of n transactions: one approved purchase of 10.00 a minute, everything optional missing, unless given."""
+    """Columns of n transactions: one approved purchase of 10.00 a minute on card 1, all else missing unless given."""
     minutes = START + 60_000 * np.arange(n)
     base: dict[str, Any] = {"event_time": minutes, "local_time": values.get("event_time", minutes), "slot": -1}
-    base |= {"transaction_key": np.arange(1, n + 1), "amount_minor": 1000, "mcc": -1}
+    base |= {"transaction_key": np.arange(1, n + 1), "card_key": 1, "amount_minor": 1000, "mcc": -1}
     base |= dict.fromkeys(("latitude", "longitude", "card_age_days", "account_age_days"), np.nan)
     base |= values
     return Columns(**{k: np.array(np.broadcast_to(np.asarray(base.get(k, 0)), n), d) for k, d in DTYPES.items()})
@@ -51,6 +52,9 @@ def random_columns(
         event_time=time,
         local_time=time + rng.integers(-11, 13, n) * 3_600_000,
         transaction_key=transaction,
+        card_key=owner + 1,
+        customer_key=np.where(owner % 7 == 0, 0, 1 + owner // 2),
+        ip_key=holes(keys(80), 0),
         merchant_key=keys(200),
         terminal_key=holes(keys(400), 0),
         device_key=holes(keys(60), 0),

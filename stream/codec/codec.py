@@ -191,6 +191,7 @@ class Codec:
         columns, problems = columns_from_parsed(
             parsed, rows.append_times(), lambda i: rows[i].currency, skew_ms=self._skew_ms
         )
+        columns.card_key = self.tokens.keys_of(cards)
         if "" in cards:
             problems.update({i: "card_id is empty" for i, token in enumerate(cards) if not token})
         if problems:

@@ -13,6 +13,7 @@ from stream.codec.money import Rates, shipped_rates
 from stream.codec.parsed import KEYS, WORDS, Fields, Parsed, parse
 from stream.codec.places import local_time
 from stream.codec.times import INVALID
+from stream.codec.tokens import Tokens
 from stream.errors import DecodeError
 from stream.events import F32, F64, I64, TYPES, U8, Columns, Flag, Transaction
 
@@ -20,6 +21,7 @@ FIELDS: tuple[str, ...] = Transaction.__struct_fields__
 AMOUNT_MAX = 1e12
 SKEW_MS = 300_000
 DAY_MS = 86_400_000
+UNKEYED = Tokens(b"cards of a history stay in their process")  # no secret: such keys leave no file of state
 _BACK = (TYPES.index("refund"), TYPES.index("reversal"))
 _SMALL = ("type", "channel", "entry_mode", "three_ds", "cvv_result", "avs_result")
 
@@ -86,7 +88,12 @@ def _event_times(parsed: Parsed, append_time: I64 | None, skew_ms: int, problems
 
 
 def columns_from(
-    given: Fields, append_time: I64 | None = None, *, rates: Rates | None = None, skew_ms: int = SKEW_MS
+    given: Fields,
+    append_time: I64 | None = None,
+    *,
+    rates: Rates | None = None,
+    skew_ms: int = SKEW_MS,
+    tokens: Tokens = UNKEYED,
 ) -> tuple[Columns, Problems]:
     """Build the columns and say which rows are no transaction; a bad row leaves arbitrary values in its place.
 
@@ -100,16 +107,20 @@ def columns_from(
         Currency table; the shipped one when None.
     skew_ms
         Tolerated lead of the event time over the append time.
+    tokens
+        Those of the worker whose ``card_key`` is wanted; without them the keys mean nothing beyond this release.
     """
-    return columns_from_parsed(
+    columns, problems = columns_from_parsed(
         parse(given, rates or shipped_rates()), append_time, given["currency"].__getitem__, skew_ms=skew_ms
     )
+    columns.card_key = tokens.keys_of([tokens[card] for card in given["card_id"]])
+    return columns, problems
 
 
 def columns_from_parsed(
     parsed: Parsed, append_time: I64 | None, currency: Callable[[int], str], *, skew_ms: int = SKEW_MS
 ) -> tuple[Columns, Problems]:
-    """Apply the rules to what was read; as `columns_from`.
+    """Apply the rules to what was read; as `columns_from`, but ``card_key`` is left 0 for the caller to fill.
 
     Parameters
     ----------
@@ -138,9 +149,12 @@ def columns_from_parsed(
         local_time=local_time(event_time, parsed.written, codes["country"], longitude),
         slot=np.full(len(event_time), -1, np.int64),
         transaction_key=keys["transaction_id"],
+        card_key=np.zeros(len(event_time), np.uint64),
+        customer_key=keys["customer_id"],
         merchant_key=keys["merchant_id"],
         terminal_key=keys["terminal_id"],
         device_key=keys["device_id"],
+        ip_key=keys["ip"],
         amount_minor=amount_minor,
         mcc=codes["mcc"],
         country=codes["country"],
@@ -160,6 +174,7 @@ def columns_of(
     *,
     rates: Rates | None = None,
     skew_ms: int = SKEW_MS,
+    tokens: Tokens = UNKEYED,
 ) -> Columns:
     """Columns of rows that are all known to be good, in their order.
 
@@ -168,7 +183,7 @@ def columns_of(
     DecodeError
         A row is no transaction; the text names its position and what is wrong.
     """
-    columns, problems = columns_from(fields_of(rows), append_time, rates=rates, skew_ms=skew_ms)
+    columns, problems = columns_from(fields_of(rows), append_time, rates=rates, skew_ms=skew_ms, tokens=tokens)
     if problems:
         first = min(problems)
         raise DecodeError("validate", f"row {first}: {problems[first]}")

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stream.codec.columns import FIELDS, columns_from, concat
+from stream.codec.columns import FIELDS, UNKEYED, columns_from, concat
 from stream.codec.parsed import Fields
+from stream.codec.tokens import Tokens
 from stream.errors import DecodeError, SettingError
 from stream.events import Columns, Transaction
 
@@ -46,16 +47,21 @@ def _blocks(path: Path) -> Iterator[Fields]:
             yield {name: _values(batch.column(name)) if name in names else absent for name in FIELDS}
 
 
-def _checked(given: Fields, first_row: int) -> Columns:
-    columns, problems = columns_from(given)
+def _checked(given: Fields, first_row: int, tokens: Tokens) -> Columns:
+    columns, problems = columns_from(given, tokens=tokens)
     if problems:
         row = min(problems)
         raise DecodeError("validate", f"row {first_row + row}: {problems[row]}")
     return columns
 
 
-def read_columns(path: Path) -> tuple[Columns, list[str]]:
+def read_columns(path: Path, tokens: Tokens = UNKEYED) -> tuple[Columns, list[str]]:
     """Read a history as columns and card ids, in the file's order; the lean way for training.
+
+    Parameters
+    ----------
+    tokens
+        Those of the worker whose ``card_key`` is wanted; see `columns_from`.
 
     Raises
     ------
@@ -67,17 +73,17 @@ def read_columns(path: Path) -> tuple[Columns, list[str]]:
     parts: list[Columns] = []
     cards: list[str] = []
     for given in _blocks(path):
-        parts.append(_checked(given, len(cards)))
+        parts.append(_checked(given, len(cards), tokens))
         cards.extend(given["card_id"])
     return (concat(parts) if parts else columns_from(dict.fromkeys(FIELDS, ()))[0]), cards
 
 
-def read_history(path: Path) -> tuple[list[Transaction], Columns, list[str]]:
+def read_history(path: Path, tokens: Tokens = UNKEYED) -> tuple[list[Transaction], Columns, list[str]]:
     """Read a history as rows too (about 0.5 KB each); see `read_columns`, which raises the same."""
     parts: list[Columns] = []
     rows: list[Transaction] = []
     for given in _blocks(path):
-        parts.append(_checked(given, len(rows)))
+        parts.append(_checked(given, len(rows), tokens))
         rows.extend(map(Transaction, *(given[name] for name in FIELDS)))
     columns = concat(parts) if parts else columns_from(dict.fromkeys(FIELDS, ()))[0]
     return rows, columns, [row.card_id for row in rows]

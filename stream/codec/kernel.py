@@ -215,10 +215,12 @@ def compiled() -> Callable[[U8, I64, U64, I64, U8, U8], int]:
 
     The callable takes ``data, ends, table, out, status, cards``. It fills ``out`` and ``status``, writes the card id of
     each taken message and a NUL for each to ``cards``, which has room for `CARD_MAX` + 1 each, and returns how many
-    bytes that were. Numba renews its cache for a changed file or closure; so the other files' digest is closed over.
+    bytes that were. Numba renews its cache for a changed file or closure; so a digest of the other files and
+    of the layout that they decide is closed over.
     """
     files = "".join(inspect.getsource(module) for module in (hashing, lex, times))
-    sources = hashlib.sha256(files.encode()).hexdigest()
+    layout = repr((ROWS, _PLAN.tolist(), _REQUIRED, NAME_TAG, WORD_TAG))
+    sources = hashlib.sha256((files + layout).encode()).hexdigest()
 
     @native_cached
     def scan(data: U8, ends: I64, table: U64, out: I64, status: U8, cards: U8) -> int:

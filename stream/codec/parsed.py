@@ -17,7 +17,7 @@ from stream.events import F64, I32, I64, U64
 # The rows of the arrays in `Parsed`; "rate" stands for the currency.
 NUMBERS = ("amount", "amount_base", "latitude", "longitude", "rate")
 TIMES = ("event_time", "card_opened_at", "account_opened_at")
-KEYS = ("transaction_id", "merchant_id", "terminal_id", "device_id")
+KEYS = ("transaction_id", "merchant_id", "terminal_id", "device_id", "customer_id", "ip")
 WORDS = {
     "type": words.TYPE,
     "response_code": words.DECLINED,
@@ -48,7 +48,7 @@ class Parsed:
     written
         Offset written in the event time, minutes, or `NO_OFFSET`: int32 (n,).
     keys
-        uint64 (4, n) in the order of `KEYS`, 0 where missing.
+        uint64 (6, n) in the order of `KEYS`, 0 where missing.
     codes
         int32 (10, n) in the order of `WORDS`.
     """

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
+
+import numpy as np
 
 from stream.codec.masking import luhn
 from stream.errors import SettingError
+from stream.events import U64
 from stream.settings import PLACEHOLDERS, SecuritySettings
 
 _REMEMBERED = 131_072
@@ -56,6 +60,16 @@ def canonical_card(card_id: str) -> str:
     return text
 
 
+class CardKeys(dict[str, int]):
+    """``token -> card_key``: the number that its first 16 hexadecimal digits are, never 0; 0 for no token."""
+
+    def __missing__(self, token: str) -> int:
+        if len(self) >= 2 * _REMEMBERED:
+            self.clear()
+        key = self[token] = max(int(token[4:20], 16), 1) if token else 0
+        return key
+
+
 class Tokens(dict[str, str]):
     """``card_id -> token``, remembered for the cards seen lately (two generations of 131,072); "" for a blank id.
 
@@ -71,6 +85,7 @@ class Tokens(dict[str, str]):
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
         self._older: dict[str, str] = {}
+        self._keys = CardKeys()
 
     def __missing__(self, card_id: str) -> str:
         token = self._older.get(card_id)
@@ -89,6 +104,10 @@ class Tokens(dict[str, str]):
         inner.update(text)
         outer.update(inner.digest())
         return outer.hexdigest()
+
+    def keys_of(self, tokens: Sequence[str]) -> U64:
+        """The number that stands for each card in the engine's state, uint64 (n,)."""
+        return np.fromiter(map(self._keys.__getitem__, tokens), np.uint64, len(tokens))
 
     def of(self, card_id: str) -> str:
         """Token of one card: ``tok_`` and 32 hexadecimal digits."""

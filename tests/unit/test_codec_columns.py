@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import START
 
-from stream.codec import columns_of
+from stream.codec import Tokens, columns_of
 from stream.codec.hashing import hash_column, hash_text
 from stream.codec.times import INVALID, NO_OFFSET, time_column
 from stream.errors import DecodeError
@@ -98,6 +98,16 @@ def test_flags_of_skew_decline_and_reversal() -> None:
     assert columns(append=START - 299_000).flags.tolist() == [0]
     assert columns(response_code="51").flags.tolist() == [Flag.DECLINED]
     assert columns(response_code=" 00 ", type="Reversal").flags.tolist() == [Flag.REVERSAL]
+
+
+def test_ids_become_keys_and_a_card_the_key_of_its_token() -> None:
+    keys = columns(customer_id="k", ip="10.0.0.1", device_id="d")
+    assert (keys.customer_key[0], keys.ip_key[0]) == (hash_text("k"), hash_text("10.0.0.1"))
+    assert (columns().customer_key[0], columns().ip_key[0]) == (0, 0)
+    tokens = Tokens(b"k" * 16)
+    row = Transaction("t", START, " 4111 1111-1111 1111", "m", 1.0, "EUR")
+    assert columns_of([row], tokens=tokens).card_key[0] == int(tokens.of("4111111111111111")[4:20], 16)
+    assert columns_of([row], tokens=Tokens(b"o" * 16)).card_key[0] != columns_of([row], tokens=tokens).card_key[0]
 
 
 def test_ages_are_missing_when_they_make_no_sense() -> None:

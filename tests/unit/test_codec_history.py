@@ -35,8 +35,9 @@ def test_rows_columns_and_cards_equal_those_of_the_live_messages(tmp_path: Path)
     names = sorted({name for body in BODIES for name in body})
     bodies = [{name: body.get(name) for name in names} for body in BODIES]
     file = parquet(tmp_path / "h.parquet", bodies, event_time=pa.timestamp("ms", tz="UTC"))
-    rows, columns, cards = read_history(file)
-    live = Codec(settings()).decode(records([json.dumps(body).encode() for body in BODIES]), SOURCE)
+    codec = Codec(settings())
+    rows, columns, cards = read_history(file, codec.tokens)
+    live = codec.decode(records([json.dumps(body).encode() for body in BODIES]), SOURCE)
     for field in dataclasses.fields(columns):
         mine, theirs = getattr(columns, field.name), getattr(live.columns, field.name)
         assert np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f"), field.name
