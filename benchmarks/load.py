@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from stream.advance import new_arena
 from stream.demo.topic import ends_of, read_all
 from stream.events import TP
-from stream.features.arena import Arena
 from stream.panels import load_panel
 from stream.pipeline import Chunk, Pipeline
 from stream.settings import load
@@ -43,7 +43,7 @@ def threshold_for(bootstrap: str, topic: str, share: float) -> float:
     scores = []
     for partition, records in read_all(bootstrap, topic).items():
         tp = TP(topic, partition)
-        pipeline.open(tp, Arena())
+        pipeline.open(tp, new_arena())
         for low in range(0, len(records), BATCH):
             prepared = pipeline.prepare([Chunk(tp, records[low : low + BATCH])])
             scores.append(panel.score(prepared.X, prepared.S).score)

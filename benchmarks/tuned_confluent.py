@@ -15,8 +15,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer
 
+from stream.advance import new_arena
 from stream.events import TP
-from stream.features.arena import Arena
 from stream.panels import load_panel
 from stream.pipeline import Chunk, Pipeline
 from stream.settings import load
@@ -42,7 +42,7 @@ def _chunks(messages: list[Any], pipeline: Pipeline, tips: dict[int, Tip], topic
     for m in messages:
         by_partition.setdefault(m.partition(), []).append(Row(m.value(), m.key(), m.offset(), m.timestamp()[1]))
     for partition in by_partition.keys() - tips.keys():
-        pipeline.open(TP(topic, partition), Arena())
+        pipeline.open(TP(topic, partition), new_arena())
         tips[partition] = Tip(epoch=1, sequence=0, hash="", decided_until=-1)
     return [Chunk(TP(topic, partition), rows) for partition, rows in by_partition.items()]
 

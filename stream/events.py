@@ -87,7 +87,6 @@ class Columns:
 
     event_time: I64  # ms since the epoch, UTC, clamped to the append time where it was ahead
     local_time: I64  # the same in the merchant's local time
-    slot: I64  # row of the card in its arena; -1 before the arena assigned it
     transaction_key: U64  # 64-bit hash of transaction_id
     card_key: U64  # from the card's token, never from its number
     customer_key: U64

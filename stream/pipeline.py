@@ -1,6 +1,6 @@
 """The flow, pure: records and state in, alerts and dead letters out. Knows no broker, no clock but one, no file.
 
-prepare:   decode ─► find the cards ─► features, state            (one thread: the only writer of arenas)
+prepare:   decode ─► find the rows ─► features, state             (one thread: the only writer of arenas)
 complete:  score ─► decide ─► explain ─► alerts                   (in order, perhaps on another thread)
 """
 
@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stream.advance import Arena, Book, advance
 from stream.alerting import AlertWriter
 from stream.codec import Codec, Decoded, dead_letter, take
 from stream.decide import check_decision
 from stream.errors import FraudstreamError
 from stream.events import F32, TP, Alert, Columns, DeadLetter, Flag, Record
-from stream.features import FEATURES, PROGRAM, SEQUENCE_CHANNELS, SEQUENCE_STEPS, Arena, compute
+from stream.features import FEATURES, PROGRAM, SEQUENCE_CHANNELS, SEQUENCE_STEPS
 from stream.judge import Judge, PanelLike, Part
 from stream.rules import load_rules
 from stream.settings import Settings
@@ -103,6 +104,11 @@ class Pipeline:
     topic_id
         Id of the source topic, so that a topic made anew gives new alert ids.
 
+    Attributes
+    ----------
+    book
+        What transactions may know beyond their own partition; `prepare` reads it.
+
     Raises
     ------
     SettingError
@@ -115,6 +121,7 @@ class Pipeline:
         rules = load_rules(settings.decision.rules, FEATURES)
         self._horizon_ms = round(settings.engine.horizon_days * DAY_MS)
         self._arenas: dict[TP, Arena] = {}
+        self.book = Book()
         self._free: deque[_Buffers] = deque(maxlen=_BUFFERS)  # filled by `complete`, emptied by `prepare`
         self.panel_hash = self._hash(settings, panel.hash, rules.hash)
         writer = AlertWriter(topic_id, self.panel_hash, settings.decision.case_hours)
@@ -150,7 +157,7 @@ class Pipeline:
     # -- first half
 
     def prepare(self, chunks: list[Chunk]) -> Prepared:
-        """Decode, find each card's row and compute features; moves the state of the chunks' partitions."""
+        """Decode, find the rows and compute features; moves the state of the chunks' partitions."""
         tasks = self._open(chunks)
         begun = time.perf_counter()
         decoded = self._codec.decode_chunks([(task.records, task.tp) for task in tasks])
@@ -206,28 +213,25 @@ class Pipeline:
         """Features into `out`, or none: state alone; when the batch fails, one by one, so only the culprit is lost."""
         arena, columns = task.arena, decoded.columns
         try:
-            columns.slot = arena.slots(decoded.cards)
-            self._compute(arena, columns, out)
+            self._advance(arena, columns, out)
         except Exception:
             log.exception("the features of a batch failed; its %d transactions are tried one by one", len(columns))
             decoded = self._one_by_one(task, decoded, out)
         arena.next_offset = task.next_offset
         return Part(task.tp, task.records, decoded, task.first_offset, task.next_offset)
 
-    def _compute(self, arena: Arena, columns: Columns, out: _Rows | None) -> None:
+    def _advance(self, arena: Arena, columns: Columns, out: _Rows | None) -> None:
         if out is None:
-            compute(arena, columns, self._horizon_ms, update_only=True)
+            advance(arena, columns, self.book, self._horizon_ms, update_only=True)
         else:
-            compute(arena, columns, self._horizon_ms, out=out[:2], habits=out[2])
+            advance(arena, columns, self.book, self._horizon_ms, out=out[:2], habits=out[2])
 
     def _one_by_one(self, task: _Task, decoded: Decoded, out: _Rows | None) -> Decoded:
         dead, kept = list(decoded.dead), list[int]()
         for i, position in enumerate(decoded.index.tolist()):
             one, at = take(decoded.columns, slice(i, i + 1)), slice(len(kept), len(kept) + 1)
             try:
-                one.slot = task.arena.slots(decoded.cards[i : i + 1])
-                self._compute(task.arena, one, None if out is None else (out[0][at], out[1][at], out[2][at]))
-                decoded.columns.slot[i] = one.slot[0]
+                self._advance(task.arena, one, None if out is None else (out[0][at], out[1][at], out[2][at]))
                 kept.append(i)
             except Exception as error:  # this one record is the culprit
                 record = task.records[position]

@@ -18,9 +18,9 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
+from stream.advance import Arena, new_arena
 from stream.errors import SettingError
 from stream.events import TP
-from stream.features.arena import Arena
 from stream.monitor.metrics import Metrics
 from stream.settings import Settings
 from stream.sinks.chain import Tip
@@ -113,7 +113,7 @@ class Recovery:
     def state_size(self) -> tuple[int, int]:
         """Rows and bytes of the arenas in memory."""
         arenas = [arena for p in list(self._opened) if (arena := self._state.arena(self._tp(p))) is not None]
-        return sum(arena.rows for arena in arenas), sum(arena.nbytes for arena in arenas)
+        return sum(arena.live for arena in arenas), sum(arena.nbytes for arena in arenas)
 
     async def run(self, lease: Lease, group: Group) -> None:
         """Recover every partition of the lease; each resumes as soon as it is ready. Broker errors are retried.
@@ -247,7 +247,7 @@ class Recovery:
         tp = self._tp(partition)
         if partition in self._opened:
             self._state.close(tp)
-        self._state.open(tp, Arena())
+        self._state.open(tp, new_arena())
         self._opened.add(partition)
 
     async def _rebuild(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from stream.advance import new_arena
 from stream.events import TP
-from stream.features import Arena
 from stream.pipeline import Chunk, Pipeline
 
 _SAMPLE = (
@@ -30,7 +30,7 @@ class Sample:
 def warm_up(pipeline: Pipeline) -> None:
     """Pass a transaction, a dead letter and a replay through a pipeline, in a partition of their own."""
     scratch = TP("warm-up", 0)
-    pipeline.open(scratch, Arena())
+    pipeline.open(scratch, new_arena())
     pipeline.complete(pipeline.prepare([Chunk(scratch, [Sample(_SAMPLE, 0), Sample(b"{}", 1)])]))
     pipeline.replay(scratch, [Sample(_SAMPLE, 2)])
     pipeline.close(scratch)

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.events import Columns
+from stream.state.arena import Arena
 
 START = 1_700_000_000_000  # ms
 KEYS = ("transaction_key", "card_key", "customer_key", "merchant_key", "terminal_key", "device_key", "ip_key")
 DTYPES = {
-    **dict.fromkeys(("event_time", "local_time", "slot", "amount_minor"), np.int64),
+    **dict.fromkeys(("event_time", "local_time", "amount_minor"), np.int64),
     **dict.fromkeys(KEYS, np.uint64),
     **dict.fromkeys(("mcc", "country", "ip_country"), np.int32),
     **dict.fromkeys(("type", "channel", "entry_mode", "three_ds", "cvv_result", "avs_result", "flags"), np.uint8),
@@ -24,7 +25,7 @@ DTYPES = {
 def columns_from(n: int, **values: Any) -> Columns:
     """Columns of n transactions: one approved purchase of 10.00 a minute on card 1, all else missing unless given."""
     minutes = START + 60_000 * np.arange(n)
-    base: dict[str, Any] = {"event_time": minutes, "local_time": values.get("event_time", minutes), "slot": -1}
+    base: dict[str, Any] = {"event_time": minutes, "local_time": values.get("event_time", minutes)}
     base |= {"transaction_key": np.arange(1, n + 1), "card_key": 1, "amount_minor": 1000, "mcc": -1}
     base |= dict.fromkeys(("latitude", "longitude", "card_age_days", "account_age_days"), np.nan)
     base |= values
@@ -75,3 +76,13 @@ def random_columns(
 def taken(columns: Columns, index: npt.NDArray[Any] | slice) -> Columns:
     """Own copies of some of the transactions."""
     return Columns(**{f.name: getattr(columns, f.name)[index].copy() for f in dataclasses.fields(Columns)})
+
+
+def state(arena: Arena) -> dict[str, bytes]:
+    """Rows of each table in the order of their keys, for comparison."""
+    found = {}
+    for name, table in arena.tables.items():
+        rows = table.rows[: table.used]
+        plain = rows.view(np.uint8).reshape(len(rows), -1)  # numpy leaves the gaps of structures as it likes
+        found[name] = plain[np.argsort(rows["key"])].tobytes()
+    return found

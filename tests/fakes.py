@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from stream.advance import new_arena
 from stream.events import F32, TP, ModelRef
-from stream.features import FEATURE_NAMES, FEATURES, SEQUENCE_CHANNELS, Arena
+from stream.features import FEATURE_NAMES, FEATURES, SEQUENCE_CHANNELS
 from stream.pipeline import Chunk, Outcome, Pipeline
 from stream.scoring.panel import PanelScores, Thresholds
 from stream.settings import Settings, load
@@ -88,7 +89,7 @@ class FakePanel:
 def pipeline(panel: FakePanel | None = None, **overrides: Any) -> Pipeline:
     """A pipeline with one open partition, `SOURCE`."""
     made = Pipeline(settings(**overrides), panel or FakePanel(), "topic-1")
-    made.open(SOURCE, Arena(capacity=1024))
+    made.open(SOURCE, new_arena(capacity=1024))
     return made
 
 

@@ -21,6 +21,7 @@ class Past:
 
     events: list[dict[str, Any]] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
+    seen: int = 0
 
     @property
     def approved(self) -> list[dict[str, Any]]:
@@ -34,17 +35,21 @@ def features(columns: Columns, cards: list[str], horizon_ms: int) -> tuple[list[
     for i, card in enumerate(cards):
         event = {name: getattr(columns, name)[i].item() for name in Columns.__slots__}
         event["declined"] = bool(event["flags"] & Flag.DECLINED)
+        before = watermark
+        if not event["flags"] & Flag.CLOCK_SKEW:
+            watermark = max(watermark, event["event_time"])
         past = pasts.setdefault(card, Past())
+        if event["event_time"] - past.seen > horizon_ms or before - past.seen > 2 * horizon_ms:
+            past = pasts[card] = Past()
         rows.append({k: v for family in FAMILIES.values() for k, v in family(past, event).items()})
         if event["transaction_key"] in past.keys[-16:]:
             added.append(int(Flag.DUPLICATE))
             continue
-        if event["event_time"] < watermark - horizon_ms:
+        if event["event_time"] < before - horizon_ms:
             added.append(int(Flag.LATE))
             continue
         added.append(0)
-        if not event["flags"] & Flag.CLOCK_SKEW:
-            watermark = max(watermark, event["event_time"])
+        past.seen = max(past.seen, event["event_time"])
         past.keys.append(event["transaction_key"])
         if not event["flags"] & Flag.REVERSAL:
             past.events.append(event)

@@ -107,7 +107,7 @@ def read_samples(directory: Path, *, bank: int, warm_up_days: float) -> Samples:
     """
     columns, cards = read_columns(directory / "transactions.parquet")
     ids = _table(directory / "transactions.parquet", ["transaction_id"])["transaction_id"]
-    X, S, flags = features_of(columns, cards)
+    X, S, flags = features_of(columns)
     position = {name: row for row, name in enumerate(ids)}
     y = _labels(directory / "labels.parquet", position)
     fraud, story, case = _truth(directory / "truth.parquet", position, y)

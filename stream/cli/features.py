@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from stream.features.registry import Feature
+    from stream.features.registry import Family, Feature
 
 
 def command(
@@ -24,7 +24,8 @@ def command(
     from stream.features import FEATURES_HASH, FEATURES_VERSION, PROGRAM
 
     if as_json:
-        table = {"version": FEATURES_VERSION, "hash": FEATURES_HASH, "bytes_per_card": PROGRAM.row.itemsize}
+        sizes = {name: row.itemsize for name, row in PROGRAM.layouts.items()}
+        table = {"version": FEATURES_VERSION, "hash": FEATURES_HASH, "bytes": sizes}
         typer.echo(json.dumps(table | {"features": _rows(), "channels": _channels()}, indent=2))
     elif markdown:
         typer.echo(page(), nl=False)
@@ -32,15 +33,15 @@ def command(
         _print_table()
 
 
-def _described(family: str, feature: Feature) -> dict[str, Any]:
-    names = ("name", "unit", "scale", "low", "high", "neutral", "meaning", "code")
-    return {"family": family} | {name: getattr(feature, name) for name in names}
+def _described(family: Family, feature: Feature) -> dict[str, Any]:
+    names = ("name", "unit", "scale", "low", "high", "neutral", "meaning", "code", "from_labels")
+    return {"family": family.name, "entity": family.entity} | {name: getattr(feature, name) for name in names}
 
 
 def _rows() -> list[dict[str, Any]]:
     from stream.features import FAMILIES
 
-    return [_described(family.name, feature) for family in FAMILIES for feature in family.features]
+    return [_described(family, feature) for family in FAMILIES for feature in family.features]
 
 
 def _channels() -> list[dict[str, Any]]:
@@ -53,18 +54,27 @@ def _print_table() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from stream.features import FEATURES_VERSION, PROGRAM
+    from stream.features import FEATURES_VERSION
 
     rows = _rows()
-    title = f"{len(rows)} features, version {FEATURES_VERSION}, {PROGRAM.row.itemsize} bytes a card"
+    title = f"{len(rows)} features, version {FEATURES_VERSION}, {_sizes()}"
     table = Table(title=title, box=None, pad_edge=False)
-    for heading in ("family", "feature", "range"):
+    for heading in ("entity", "family", "feature", "range"):
         table.add_column(heading, no_wrap=True)
     table.add_column("meaning", overflow="fold")
     for row in rows:
         span = f"{row['low']:g}..{row['high']:g}"
-        table.add_row(row["family"], row["name"], span, f"{row['meaning']} [dim]({row['unit']}, {row['scale']})[/dim]")
+        meaning = f"{row['meaning']} [dim]({row['unit']}, {row['scale']})[/dim]"
+        table.add_row(row["entity"], row["family"], row["name"], span, meaning)
     Console().print(table)
+
+
+def _sizes() -> str:
+    """Bytes of state of each entity that a partition keeps rows of."""
+    from stream.features import PROGRAM
+
+    sizes = [f"{row.itemsize:,} bytes a{'n' * (name[0] in 'aeiou')} {name}" for name, row in PROGRAM.layouts.items()]
+    return ", ".join(sizes)
 
 
 def _about(family: str) -> str:
@@ -74,27 +84,27 @@ def _about(family: str) -> str:
 
 def page() -> str:
     """Write docs/features.md from the registry."""
-    from stream.features import FEATURES_VERSION, PROGRAM
+    from stream.features import FEATURES_VERSION
 
     rows, channels = _rows(), _channels()
     lines = [
         "# Features",
         "",
-        f"Written by `fraudstream features --markdown`; version {FEATURES_VERSION}, {len(rows)} features, "
-        f"{PROGRAM.row.itemsize} bytes of state a card.",
+        f"Written by `fraudstream features --markdown`; version {FEATURES_VERSION}, {len(rows)} features. State: {_sizes()}.",
         "",
-        "Every value is computed before the transaction updates its card. A missing one is NaN. On scale `log1p`",
-        "the models see ln(1 + value), on scale `log` ln(value); reasons show the value itself.",
+        "Every value is computed before the transaction updates any row. A missing one is NaN: also where the",
+        "transaction does not name the entity at all. On scale `log1p` the models see ln(1 + value), on scale `log`",
+        "ln(value); reasons show the value itself. Those marked † are made of confirmed frauds.",
     ]
     family = ""
     for row in rows:
         if row["family"] != family:
             family = row["family"]
             heading = "| feature | unit | scale | range | meaning | reason code |"
-            lines += ["", f"## {family}", "", _about(family), "", heading, "|---|---|---|---|---|---|"]
+            lines += ["", f"## {family}", "", f"Entity: {row['entity']}. {_about(family)}", "", heading, "|---|---|---|---|---|---|"]
         span = f"{row['low']:g} .. {row['high']:g}"
         lines.append(
-            f"| `{row['name']}` | {row['unit']} | {row['scale']} | {span} | {row['meaning']} | `{row['code']}` |"
+            f"| `{row['name']}`{' †' * row['from_labels']} | {row['unit']} | {row['scale']} | {span} | {row['meaning']} | `{row['code']}` |"
         )
     lines += ["", "## sequence", "", _about("sequence"), ""]
     lines += ["| channel | feature | quantum | neutral |", "|---|---|---|---|"]

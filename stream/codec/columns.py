@@ -147,7 +147,6 @@ def columns_from_parsed(
     return Columns(
         event_time=event_time,
         local_time=local_time(event_time, parsed.written, codes["country"], longitude),
-        slot=np.full(len(event_time), -1, np.int64),
         transaction_key=keys["transaction_id"],
         card_key=np.zeros(len(event_time), np.uint64),
         customer_key=keys["customer_id"],

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from stream.advance import new_arena
 from stream.demo.topic import read_all
 from stream.events import TP
-from stream.features.arena import Arena
 from stream.panels import load_panel
 from stream.pipeline import Chunk, Pipeline
 from stream.settings import Settings, load
@@ -73,7 +73,7 @@ def expect(settings: Settings, source: dict[int, list[Any]], warm_until: dict[in
     features, scores = [], []
     for partition, records in source.items():
         tp = TP(settings.topics.transactions, partition)
-        pipeline.open(tp, Arena())
+        pipeline.open(tp, new_arena())
         warm = [r for r in records if r.offset < warm_until[partition]]
         for low in range(0, len(warm), BATCH):
             pipeline.replay(tp, warm[low : low + BATCH])

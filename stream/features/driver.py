@@ -11,12 +11,11 @@ import atexit
 import hashlib
 import importlib.util
 import inspect
-import operator
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,38 +23,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from stream.events import Columns, Flag
-from stream.features import guard, sequence
-from stream.features.kernel import COLUMN_OF, Event, clip
-from stream.features.prefetch import LINE, prefetch
-from stream.features.registry import Family, Feature, Matrix, features_hash
-
-# Columns that the loop reads, in the order of its arguments.
-_DTYPES = {
-    "slot": "int64",
-    "transaction_key": "uint64",
-    "event_time": "int64",
-    "local_time": "int64",
-    "merchant_key": "uint64",
-    "terminal_key": "uint64",
-    "device_key": "uint64",
-    "amount_minor": "int64",
-    "mcc": "int32",
-    "country": "int32",
-    "ip_country": "int32",
-    "type": "uint8",
-    "channel": "uint8",
-    "entry_mode": "uint8",
-    "three_ds": "uint8",
-    "cvv_result": "uint8",
-    "avs_result": "uint8",
-    "latitude": "float32",
-    "longitude": "float32",
-    "card_age_days": "float32",
-    "account_age_days": "float32",
-    "flags": "uint8",
-}
-_ARRAYS = operator.attrgetter(*_DTYPES)
+from stream.events import I64, Columns
+from stream.features import guard, sequence, source
+from stream.features.entities import ENTITIES
+from stream.features.layout import DTYPES, arrays_of, check_layout, row_of
+from stream.features.registry import Entity, Family, Feature, Matrix, features_hash
 
 
 class Program:
@@ -65,38 +37,75 @@ class Program:
     ----------
     families
         In order; columns of X follow it. Guard and sequence are added by the program itself.
+    entities
+        Whom the families are about; those without a family are left out. The first one, without which there is no
+        transaction, keeps guard and sequence in its row.
+
+    Raises
+    ------
+    ValueError
+        A family's entity is not among them, or it wants what only the first entity's families may have.
     """
 
-    def __init__(self, families: tuple[Family, ...]) -> None:
+    def __init__(self, families: tuple[Family, ...], entities: Sequence[Entity] = ENTITIES) -> None:
         self.families = families
+        self.entities = _used(families, entities)
+        self.local = tuple(entity for entity in self.entities if not entity.width)
+        self.given = tuple(entity for entity in self.entities if entity.width)
         self.features: tuple[Feature, ...] = tuple(f for family in families for f in family.features)
         self.hash = features_hash((guard.FAMILY, *families, sequence.FAMILY), sequence.CHANNELS)
-        owners = [guard.FAMILY, *families, sequence.FAMILY]
-        self.row = _row([(o.name, o.dtype) for o in owners if o.dtype is not None])
+        self.layouts: dict[str, np.dtype[Any]] = {entity.name: self._layout(entity) for entity in self.local}
         self.habits = np.array([k for k, f in enumerate(self.features) if callable(f.usual)], np.int64)
         self._constants = np.array([_constant(feature) for feature in self.features], np.float32)
         self.steps = np.array([c.step for c in sequence.CHANNELS[1:]], np.float32)
         self._module: ModuleType | None = None
 
-    def run(self, state: Any, clock: Any, horizon_ms: int, columns: Columns, *out: Any) -> None:
-        """Pass a batch through the loop into ``(x, s, u, update_only)``; the rest as in `stream.features.compute`.
+    def _layout(self, entity: Entity) -> np.dtype[Any]:
+        owners = [family for family in self.families if family.entity == entity.name]
+        if entity is self.entities[0]:
+            owners = [guard.FAMILY, *owners, sequence.FAMILY]
+        return row_of([(owner.name, owner.dtype) for owner in owners if owner.dtype is not None])
 
-        `u` is float32 (n, len(habits)), or has no rows where nobody asks what was usual.
+    def clocks(self, columns: Columns, clock: int, clock_at: I64) -> int:
+        """Write the clock before each transaction, ms, int64 (n,); returns the clock after the last.
+
+        The clock is the newest event time so far of those that were not ahead of the log's own time.
+        """
+        found: int = self._compiled().clocks(columns.event_time, columns.flags, clock, clock_at)
+        return found
+
+    def run(self, rows: Sequence[Any], given: Sequence[Any], clock_at: I64, horizon_ms: int, *rest: Any) -> None:
+        """Pass a batch through the loop.
+
+        Parameters
+        ----------
+        rows
+            Rows and slots (n,) of each entity of `local`, one after the other: ``(rows, slots, rows, slots, ...)``.
+        given
+            The rows of each entity of `given`, float64 (n, width); (0, width) where only state is to move.
+        clock_at
+            As `clocks` wrote it.
+        rest
+            ``x, s, u, news, update_only, columns``: `x` float32 (n, d), or (1, d) where only state is to move; `s`
+            float32 (n, K, C); `u` float32 (n, len(habits)), or without rows where nobody asks what was usual; `news`
+            uint8 (n,).
 
         Raises
         ------
         ValueError
-            A slot is not a row of the arena.
+            A slot is not a row; nothing has moved.
         TypeError
             A column has another type or layout than `Columns` says.
         """
+        *out, columns = rest
+        loop = self._compiled().loop
         try:
-            bad = self._loop(state, clock, horizon_ms, self.steps, *out, *_ARRAYS(columns))
+            bad = loop(*rows, *given, clock_at, horizon_ms, self.steps, *out, *arrays_of(columns))
         except TypeError:
-            _check_layout(columns)
+            check_layout(columns)
             raise
         if bad >= 0:
-            raise ValueError(f"transaction {bad} of the batch has no row in this arena: fill columns.slot first")
+            raise ValueError(f"transaction {bad} of the batch has no row in this arena: its key is missing")
 
     def usual(self, u: Matrix) -> Matrix:
         """Spread the habits (k, len(habits)) over all features, (k, d), natural values; NaN where nothing is usual."""
@@ -104,19 +113,15 @@ class Program:
         out[:, self.habits] = u
         return out
 
-    @property
-    def _loop(self) -> Callable[..., int]:
-        return self._compiled().loop
-
     def _compiled(self) -> ModuleType:
         if self._module is None:
             self._module = self._compile()
         return self._module
 
     def _compile(self) -> ModuleType:
-        source, kernels = _source(self)
-        name = f"fraudstream_features_{_digest(source, kernels)[:24]}"
-        spec = importlib.util.spec_from_file_location(name, _written(name, source))
+        text, kernels = source.write(self.families, self.entities)
+        name = f"fraudstream_features_{_digest(text, kernels)[:24]}"
+        spec = importlib.util.spec_from_file_location(name, _written(name, text))
         if spec is None or spec.loader is None:
             raise ImportError(f"the generated module {name} cannot be loaded")
         module = importlib.util.module_from_spec(spec)
@@ -124,145 +129,42 @@ class Program:
         sys.modules[name] = module  # numba finds the globals of a cached function there
         spec.loader.exec_module(module)
         options = {"nogil": True, "error_model": "numpy", "cache": True}
-        module.loop = numba.njit(_signature(self.row), **options)(module.loop)  # type: ignore[attr-defined]
+        module.loop = numba.njit(self._signature(), **options)(module.loop)  # type: ignore[attr-defined]
+        module.clocks = numba.njit(_CLOCKS, **options)(module.clocks)  # type: ignore[attr-defined]
         return module
 
-
-def _check_layout(columns: Columns) -> None:
-    """Name the column that the compiled loop cannot read."""
-    for name, dtype in _DTYPES.items():
-        array = getattr(columns, name)
-        fits = isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == 1
-        if not fits or not array.flags.c_contiguous or not array.flags.writeable:
-            raise TypeError(f"column {name} must be a writable, contiguous array of {dtype}")
-
-
-def _row(fields: list[tuple[str, np.dtype[Any]]]) -> np.dtype[Any]:
-    """Row layout of the families side by side, filled up to whole cache lines."""
-    size = np.dtype(fields, align=True).itemsize
-    return (
-        np.dtype([*fields, ("spare", np.uint8, -size % LINE)], align=True)
-        if size % LINE
-        else np.dtype(fields, align=True)
-    )
+    def _signature(self) -> Any:
+        rows = [part for e in self.local for part in (numba.from_dtype(self.layouts[e.name])[::1], numba.int64[::1])]
+        given = [numba.float64[:, ::1] for _ in self.given]
+        single = numba.float32
+        out = [single[:, ::1], single[:, :, ::1], single[:, ::1], numba.uint8[::1], numba.boolean]
+        columns = [getattr(numba, dtype)[::1] for dtype in DTYPES.values()]
+        return numba.int64(*rows, *given, numba.int64[::1], numba.int64, single[::1], *out, *columns)
 
 
-def _signature(row: np.dtype[Any]) -> Any:
-    columns = [getattr(numba, dtype)[::1] for dtype in _DTYPES.values()]
-    return numba.int64(
-        numba.from_dtype(row)[::1],
-        numba.int64[::1],
-        numba.int64,
-        numba.float32[::1],
-        numba.float32[:, ::1],
-        numba.float32[:, :, ::1],
-        numba.float32[:, ::1],
-        numba.boolean,
-        *columns,
-    )
+_CLOCKS = numba.int64(numba.int64[::1], numba.uint8[::1], numba.int64, numba.int64[::1])
 
 
-def _source(program: Program) -> tuple[str, dict[str, Any]]:
-    """Python text of the loop, and the kernels that its names stand for."""
-    names: dict[str, Any] = {"np": np, "Event": Event, "clip": clip, "check": guard.check, "remember": guard.remember}
-    names |= {
-        "history": sequence.history,
-        "quantise": sequence.quantise,
-        "advance": sequence.advance,
-        "prefetch": prefetch,
-    }
-    write, update = [], []
-    column = habit = 0
-    for family in program.families:
-        state = f"row.{family.name}" if family.dtype is not None else "0"
-        names[f"look_{family.name}"] = family.look
-        write.append(f"view = look_{family.name}({state}, event)")
-        usual = []
-        for feature in family.features:
-            bounds = f"{float(feature.low)!r}, {float(feature.high)!r}"
-            names[f"feature_{column}"] = feature.compute
-            write.append(f"x[j, {column}] = clip(np.float64(feature_{column}({state}, event, view)), {bounds})")
-            if callable(feature.usual):
-                names[f"usual_{column}"] = feature.usual
-                usual.append(f"    u[i, {habit}] = usual_{column}({state}, event, view)")
-                habit += 1
-            column += 1
-        write += ["if told:", *usual, ""] if usual else [""]
-        if family.update is not None:
-            names[f"update_{family.name}"] = family.update
-            update.append(f"update_{family.name}({state}, event)")
-    return _template(write, update, _bytes(program)), names
+def _used(families: tuple[Family, ...], entities: Sequence[Entity]) -> tuple[Entity, ...]:
+    """The first entity and those that a family is about."""
+    known = {entity.name for entity in entities}
+    first = entities[0].name
+    for family in families:
+        if family.entity not in known:
+            raise ValueError(f"family {family.name} is about {family.entity!r}, which is none of {sorted(known)}")
+        if family.entity != first and any(callable(feature.usual) for feature in family.features):
+            raise ValueError(f"family {family.name} tells what is usual, which only families of {first!r} can")
+    wanted = {first, *(family.entity for family in families)}
+    return tuple(entity for entity in entities if entity.name in wanted)
 
 
 def _constant(feature: Feature) -> float:
     return feature.usual if isinstance(feature.usual, float | int) else np.nan
 
 
-def _bytes(program: Program) -> list[str]:
-    """Quantise this transaction's channels into the ring's open step; it counts only once `advance` closes it."""
-    index = {feature.name: k for k, feature in enumerate(program.features)}
-    lines = []
-    for c, channel in enumerate(sequence.CHANNELS[1:]):
-        value = f"x[j, {index[channel.feature]}]" if channel.feature in index else "np.nan"
-        lines.append(f"now[{c}] = quantise({value}, {channel.step!r}, {channel.neutral!r})")
-    return lines
-
-
-def _template(write: list[str], update: list[str], steps: list[str]) -> str:
-    fields = []
-    for field in Event._fields[:-1]:
-        column = COLUMN_OF.get(field, field)
-        kind = {"f": "np.float64", "u": "np.int64", "i": "np.int64"}[np.dtype(_DTYPES[column]).kind]
-        fields.append(f"{column}[i]" if _DTYPES[column] == "uint64" else f"{kind}({column}[i])")
-    fields[0] = "max(event_time[i], 0)"
-    fields[Event._fields.index("amount")] = "max(amount_minor[i], 0)"
-    fields.append(f"flags[i] & {int(Flag.DECLINED)} != 0")
-
-    def block(lines: list[str], depth: int) -> str:
-        return "\n".join(f"{' ' * depth}{line}" for line in lines).rstrip()
-
-    return f'''"""Generated from the feature registry; do not edit."""
-
-
-def loop(rows, clock, horizon, quanta, x, s, u, update_only, {", ".join(_DTYPES)}):
-    for i in range(len(slot)):
-        if slot[i] < 0 or slot[i] >= len(rows):
-            return i
-    told = len(u) > 0
-    now = np.empty({sequence.STORED}, np.int8)
-    for i in range(len(slot)):
-        if i + 1 < len(slot):
-            prefetch(rows, slot[i + 1])
-        j = 0 if update_only else i
-        row = rows[slot[i]]
-        event = Event({", ".join(fields)})
-        added = check(row.guard, transaction_key[i], event.time, clock[0], horizon)
-        flags[i] |= np.uint8(added)
-{block(write, 8)}
-{block(steps, 8)}
-        if not update_only:
-            history(row.sequence, quanta, s[i])
-            s[i, {sequence.STEPS - 1}, 0] = 1.0
-            for c in range({sequence.STORED}):
-                s[i, {sequence.STEPS - 1}, c + 1] = now[c] * quanta[c]
-        if added != 0:
-            continue
-        remember(row.guard, transaction_key[i])
-        if flags[i] & {int(Flag.CLOCK_SKEW)} == 0:
-            clock[0] = max(clock[0], event.time)
-        if flags[i] & {int(Flag.REVERSAL)} != 0:
-            continue
-{block(update, 8)}
-        for c in range({sequence.STORED}):
-            row.sequence.steps[row.sequence.head, c] = now[c]
-        advance(row.sequence)
-    return -1
-'''
-
-
-def _digest(source: str, kernels: dict[str, Any]) -> str:
+def _digest(text: str, kernels: dict[str, Any]) -> str:
     """Hash of the generated text and of every file whose code is compiled into it."""
-    digest = hashlib.sha256(source.encode())
+    digest = hashlib.sha256(text.encode())
     files = {Path(__file__).with_name(path.name) for path in Path(__file__).parent.glob("*.py")}
     files |= {Path(inspect.getfile(getattr(k, "py_func", k))) for k in kernels.values() if hasattr(k, "py_func")}
     for path in sorted(files):
@@ -270,22 +172,22 @@ def _digest(source: str, kernels: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _written(name: str, source: str) -> Path:
+def _written(name: str, text: str) -> Path:
     """Write the generated module once; a private folder of this process stands in where no cache can be written."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     try:
-        return _write(base / "fraudstream" / "features", name, source)
+        return _write(base / "fraudstream" / "features", name, text)
     except OSError:
         folder = Path(tempfile.mkdtemp(prefix="fraudstream-features-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        return _write(folder, name, source)
+        return _write(folder, name, text)
 
 
-def _write(folder: Path, name: str, source: str) -> Path:
+def _write(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{name}.py"
-    if not path.is_file() or path.read_text(encoding="utf-8") != source:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
         partial = folder / f"{name}.{os.getpid()}.tmp"
-        partial.write_text(source, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     return path

@@ -1,4 +1,4 @@
-"""What must not touch state: repeats of a transaction and events older than the horizon."""
+"""What must not touch state, repeats of a transaction and events older than the horizon; and state that is too old."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ RING = 16  # transactions of a card whose repeats are recognised
 LATE, DUPLICATE = 1, 2  # as in stream.events.Flag, whose members numba cannot read
 
 DTYPE = np.dtype([("keys", np.uint64, RING), ("head", np.uint8)], align=True)
+
+
+@kernel
+def outlived(seen: int, time: int, clock: int, horizon: int) -> bool:
+    """Whether a row last updated at `seen` is as good as none, for a transaction at `time` under the clock.
+
+    An entity that was silent for a horizon begins anew. By the second condition a row may leave memory once the clock
+    is two horizons ahead of it: whatever is not late by then finds it outlived anyway.
+    """
+    return time - seen > horizon or clock - seen > 2 * horizon
 
 
 @kernel

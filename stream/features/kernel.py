@@ -28,6 +28,9 @@ class Event(NamedTuple):
 
     time: int
     local: int
+    card: int
+    customer: int
+    ip: int
     merchant: int
     terminal: int
     device: int
@@ -46,12 +49,17 @@ class Event(NamedTuple):
     card_age: float
     account_age: float
     declined: bool
+    attempt: bool  # asks for money: all but the clearing of what was authorised before
+    spend: bool  # moves money: approved, and no mere pre-authorisation, whose clearing will
 
 
-# Column of `Columns` behind each field of `Event`; `declined` is made from the flags.
+# Column of `Columns` behind each field of `Event`; the last three are made from flags and type.
 COLUMN_OF = {
     "time": "event_time",
     "local": "local_time",
+    "card": "card_key",
+    "customer": "customer_key",
+    "ip": "ip_key",
     "merchant": "merchant_key",
     "terminal": "terminal_key",
     "device": "device_key",

@@ -1,4 +1,4 @@
-"""Ask the processor for a row before it is needed: with many cards, waiting for memory is what a transaction costs."""
+"""Rows as memory: asked for before they are needed, since waiting is what a transaction costs, and wiped whole."""
 
 from __future__ import annotations
 
@@ -30,6 +30,26 @@ def prefetch(context: Any, rows: Any, index: Any) -> Any:
         for offset in range(0, signature.args[0].dtype.size, LINE):
             place = builder.gep(start, [context.get_constant(types.intp, offset)])
             builder.call(fetch, [place, word(1), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return types.void(rows, index), generate
+
+
+KEPT = 8  # bytes at the start of a row that outlive it: its key
+
+
+@intrinsic
+def wipe(context: Any, rows: Any, index: Any) -> Any:
+    """Zero the row at `index` but for its key, which is its first field."""
+    del context
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = make_array(signature.args[0])(context, builder, args[0])
+        size = signature.args[0].dtype.size
+        base = builder.bitcast(array.data, ir.IntType(8).as_pointer())
+        row = builder.gep(base, [builder.mul(args[1], context.get_constant(types.intp, size))])
+        start = builder.gep(row, [context.get_constant(types.intp, KEPT)])
+        cgutils.memset(builder, start, context.get_constant(types.intp, size - KEPT), 0)
         return context.get_dummy_value()
 
     return types.void(rows, index), generate

@@ -55,6 +55,7 @@ class Feature:
     scale: Scale = "linear"
     neutral: float = 0.0
     usual: Kernel | float | None = None
+    from_labels: bool = False
 
     def natural(self, value: float) -> float:
         """Undo the scale: 2.94 of ``log`` is 18.9 times."""
@@ -82,17 +83,38 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
+class Entity:
+    """Whom a transaction names and state is kept of.
+
+    Parameters
+    ----------
+    key
+        Column of `stream.events.Columns` with its 64-bit key; 0 is missing, and then all its features are NaN.
+    width
+        0 where each partition keeps rows of its own; else the length of the float64 row that the caller gives.
+    """
+
+    name: str
+    key: str
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """A group of features with state of its own.
 
     Parameters
     ----------
     dtype
-        Structured dtype of its part of an entity's row; an all-zero row is a new entity. None: it keeps no state.
+        Structured dtype of its part of the entity's row; an all-zero row is a new entity. None: it keeps no state.
     look
         ``look(state, event) -> NamedTuple`` of scalars that its features share. Reads only.
     update
         ``update(state, event)``, called after all features were written; never for late, repeated or reversed ones.
+    entity
+        Name of the `Entity` whose row holds the state; where that is given, the state is the given row.
+    beside
+        Name of a family of the first entity, listed before; `look` gets that family's view as a third argument.
     """
 
     name: str
@@ -101,6 +123,7 @@ class Family:
     look: Kernel
     update: Kernel | None
     entity: str = "card"
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,28 +6,29 @@ import dataclasses
 
 import numpy as np
 
+from stream.advance import Arena, Book, advance, new_arena
 from stream.events import U8, Columns
-from stream.features import FEATURES, HORIZON_MS, SEQUENCE_CHANNELS, SEQUENCE_STEPS, Arena, compute
+from stream.features import FEATURES, HORIZON_MS, SEQUENCE_CHANNELS, SEQUENCE_STEPS
 from stream.features.registry import Matrix
 
 CHUNK = 65_536
 
 
 def features_of(
-    columns: Columns, cards: list[str], horizon_ms: int = HORIZON_MS, arena: Arena | None = None
+    columns: Columns, horizon_ms: int = HORIZON_MS, arena: Arena | None = None, book: Book | None = None
 ) -> tuple[Matrix, Matrix, U8]:
-    """Replay a history through fresh rows or through those of an arena.
+    """Replay a history through fresh state or through that of an arena.
 
     Parameters
     ----------
     columns
-        n transactions in the order of their log; ``slot`` and ``flags`` are filled in place.
-    cards
-        Card token of each.
+        n transactions in the order of their log; ``flags`` are filled in place.
     horizon_ms
-        As in `stream.features.compute`.
+        As in `stream.advance.advance`.
     arena
-        Rows to go on from; empty ones when absent.
+        State to go on from; empty when absent.
+    book
+        What they may know beyond their own log; nothing when absent.
 
     Returns
     -------
@@ -35,14 +36,12 @@ def features_of(
     S : float32 (n, SEQUENCE_STEPS, C)
     flags : uint8 (n,)
     """
-    arena = arena if arena is not None else Arena()
+    arena = arena if arena is not None else new_arena()
     x = np.empty((len(columns), len(FEATURES)), np.float32)
     s = np.empty((len(columns), SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32)
     for start in range(0, len(columns), CHUNK):
         stop = min(start + CHUNK, len(columns))
-        columns.slot[start:stop] = arena.slots(cards[start:stop])
-        batch, out = part(columns, start, stop), (x[start:stop], s[start:stop])
-        compute(arena, batch, horizon_ms, out=out)
+        advance(arena, part(columns, start, stop), book or Book(), horizon_ms, out=(x[start:stop], s[start:stop]))
     return x, s, columns.flags
 
 

@@ -37,7 +37,7 @@ def sample(bank: int) -> Sample:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "history.parquet"
         pq.write_table(history.table(), path)
-        features, _sequences, _flags = features_of(*read_columns(path))
+        features, _sequences, _flags = features_of(read_columns(path)[0])
     times = history.feed.event_time
     return Sample(features, history.fraud, (times - times[0]) // DAY)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from builders import columns_from
 
-from stream.features import FAMILIES, FEATURES, Arena, amount, compute
+from stream.advance import Book, advance, new_arena
+from stream.features import FAMILIES, FEATURES, SEQUENCE_CHANNELS, SEQUENCE_STEPS, amount
 from stream.features.driver import Program
 from stream.features.kernel import Event, kernel
 from stream.features.registry import Family, Feature
@@ -54,9 +55,10 @@ def extended() -> Program:
 
 def run(program: Program) -> np.ndarray:
     columns = columns_from(6, amount_minor=[1050, 1099, 2000, 301, 499, 705])
-    arena = Arena(program.row)
-    columns.slot[:] = arena.slots(["a"] * 6)
-    return compute(arena, columns, program=program)[0]
+    x = np.empty((6, len(program.features)), np.float32)
+    s = np.empty((6, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32)
+    advance(new_arena(program), columns, Book(), out=(x, s), program=program)
+    return x
 
 
 def test_new_feature_is_computed_beside_the_others(extended: Program) -> None:

@@ -12,7 +12,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from stream.cli import features as cli
-from stream.features import FAMILIES, FEATURE_NAMES, FEATURES, FEATURES_HASH, PROGRAM, SEQUENCE_CHANNELS, Feature
+from stream.features import FAMILIES, FEATURE_NAMES, FEATURES, FEATURES_HASH, PROGRAM, SEQUENCE_CHANNELS, Entity, Feature
 from stream.features.registry import features_hash
 
 each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda f: f.name)
@@ -48,8 +48,17 @@ def test_channels_remember_features_of_their_family() -> None:
 
 
 def test_card_fits_its_budget() -> None:
-    assert PROGRAM.row.itemsize <= 1300
-    assert PROGRAM.row.itemsize % 64 == 0
+    sizes = {name: row.itemsize for name, row in PROGRAM.layouts.items()}
+    assert sizes.pop("card") <= 1280
+    assert all(sizes[name] <= most for name, most in {"customer": 192, "device": 128, "ip": 128}.items())
+
+
+@pytest.mark.parametrize("entity", PROGRAM.local, ids=lambda entity: entity.name)
+def test_rows_are_whole_cache_lines_that_begin_with_their_key(entity: Entity) -> None:
+    row = PROGRAM.layouts[entity.name]
+    assert row.itemsize % 64 == 0
+    assert row.names is not None and row.names[:2] == ("key", "seen")
+    assert not row.hasobject
 
 
 def test_hash_changes_with_order_and_stays_otherwise() -> None:

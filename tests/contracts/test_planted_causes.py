@@ -7,8 +7,9 @@ from collections import Counter
 import numpy as np
 from fakes import SOURCE, records, run, settings
 
+from stream.advance import new_arena
 from stream.events import Alert
-from stream.features import FAMILY_SLICES, FEATURE_NAMES, Arena
+from stream.features import FAMILY_SLICES, FEATURE_NAMES
 from stream.panels import load_panel
 from stream.pipeline import Pipeline
 from training.data.simulator import Encoder, generate
@@ -26,7 +27,7 @@ def test_a_planted_cause_is_among_the_top_three_for_four_of_five_alerts_of_each_
     truth = {row["transaction_id"]: row for row in history.truth.to_pylist() if row["fraud"]}
     given = settings(decision={"review_threshold": 0.05})
     made = Pipeline(given, load_panel(given), "topic")
-    made.open(SOURCE, Arena(capacity=1024))
+    made.open(SOURCE, new_arena(capacity=1024))
     values: list[bytes | None] = [*Encoder(history).values(np.arange(len(history)))]
     alerts = [alert for outcome in run(made, records(values), 2048) for alert in outcome.alerts]
     named: Counter[str] = Counter()

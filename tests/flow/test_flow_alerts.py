@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from fakes import SOURCE, START, FakePanel, FakeRecord, message, pipeline, records, run
 
+from stream.advance import new_arena
 from stream.events import TP, Alert
-from stream.features import Arena
 from stream.pipeline import Chunk, Outcome
 
 DAY = 86_400_000
@@ -65,7 +65,7 @@ def test_the_cut_of_the_stream_changes_nothing() -> None:
 def test_partitions_of_one_batch_do_not_touch_each_other() -> None:
     other, given = TP("fraud.transactions", 1), records(history())
     made = pipeline()
-    made.open(other, Arena(capacity=64))
+    made.open(other, new_arena(capacity=64))
     both = made.complete(made.prepare([Chunk(SOURCE, given), Chunk(other, given)]))
     assert [outcome.tp for outcome in both] == [SOURCE, other]
     mine, theirs = ([(a.source.offset, a.score) for a in outcome.alerts] for outcome in both)

@@ -11,9 +11,9 @@ from fakes import SOURCE, START, FakePanel, message, pipeline, records, run
 
 import stream.judge
 import stream.pipeline
+from stream.advance import advance
 from stream.errors import FraudstreamError
 from stream.events import F32
-from stream.features import compute
 from stream.pipeline import Chunk
 from stream.scoring.panel import PanelScores
 
@@ -70,9 +70,9 @@ def test_a_record_whose_features_fail_is_a_dead_letter_and_the_others_go_on(monk
     def failing(arena: Any, columns: Any, *args: Any, **kwargs: Any) -> Any:
         if (columns.amount_minor == 6600).any():
             raise RuntimeError(f"a kernel broke on {PAN}")
-        return compute(arena, columns, *args, **kwargs)
+        return advance(arena, columns, *args, **kwargs)
 
-    monkeypatch.setattr(stream.pipeline, "compute", failing)
+    monkeypatch.setattr(stream.pipeline, "advance", failing)
     values = [*big(), message(50, amount=66.0), message(51, amount=20.0)]
     (outcome,) = run(pipeline(), records(values))
     assert [(dead.offset, dead.stage) for dead in outcome.dead] == [(10, "decode"), (12, "features")]

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 from fakes import SOURCE, FakePanel, FakeRecord, message, pipeline, records
 
+from stream.advance import new_arena
 from stream.events import F32, TP, Alert, Reason
-from stream.features import FEATURE_NAMES, Arena
+from stream.features import FEATURE_NAMES
 from stream.pipeline import Chunk
 from stream.scoring.panel import PanelScores
 
@@ -49,7 +50,7 @@ def history(seed: int, cards: int = 4, count: int = 400) -> list[FakeRecord]:
 def told(given: list[FakeRecord], sizes: list[int], ahead: int) -> list[dict[str, Any]]:
     """All alerts, but for the time of detection, when so many batches are prepared before the oldest is completed."""
     made, waiting, found, at = pipeline(HabitPanel()), deque[Any](), list[Alert](), 0
-    made.open(OTHER, Arena(capacity=64))
+    made.open(OTHER, new_arena(capacity=64))
     for size in sizes:
         some = given[at : at + size]
         waiting.append(

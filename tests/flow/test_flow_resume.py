@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from builders import state
 from fakes import SOURCE, FakeRecord, message, pipeline, records
 
-from stream.features import Arena
+from stream.advance import new_arena
 from stream.pipeline import Chunk, Pipeline
 from stream.sinks.chain import Tip, tip_of, verify
 from stream.sinks.memory import MemorySink
@@ -68,10 +69,10 @@ def test_a_record_below_the_arenas_offset_is_never_applied_again() -> None:
     work(made, sink, given, 40)
     arena = made.arena(SOURCE)
     assert arena is not None
-    before = arena.state.tobytes()
+    before = state(arena)
     (outcome,) = made.complete(made.prepare([Chunk(SOURCE, given[100:])]))
     assert (outcome.transactions, outcome.alerts, outcome.next_offset) == (0, [], len(given))
-    assert arena.state.tobytes() == before
+    assert state(arena) == before
 
 
 def test_replay_tells_nothing_and_moves_the_state_as_scoring_does() -> None:
@@ -81,7 +82,7 @@ def test_replay_tells_nothing_and_moves_the_state_as_scoring_does() -> None:
     replayed.replay(SOURCE, given)
     left, right = scored.arena(SOURCE), replayed.arena(SOURCE)
     assert left is not None and right is not None
-    assert left.state.tobytes() == right.state.tobytes()
+    assert state(left) == state(right)
     assert (left.next_offset, left.watermark) == (right.next_offset, right.watermark)
 
 
@@ -90,6 +91,6 @@ def test_a_partition_given_away_takes_its_state_with_it() -> None:
     made.replay(SOURCE, stream_of())
     made.close(SOURCE)
     assert made.arena(SOURCE) is None
-    made.open(SOURCE, Arena(capacity=16))
+    made.open(SOURCE, new_arena(capacity=16))
     arena = made.arena(SOURCE)
-    assert arena is not None and (arena.rows, arena.next_offset) == (0, 0)
+    assert arena is not None and (arena.live, arena.next_offset) == (0, 0)

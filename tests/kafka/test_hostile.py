@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
+from stream.advance import new_arena
 from stream.events import TP
-from stream.features.arena import Arena
 from stream.pipeline import Chunk, Pipeline
 from tests.kafka.hostile import PANS, REQUIRED, hostile, huge
 from tests.kafka.worker_process import HistoryPanel
@@ -142,7 +142,7 @@ def alone(topics: Topics, records: list[Any]) -> dict[tuple[int, int], dict[str,
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for partition in range(PARTITIONS):
         tp = TP(topics.transactions, partition)
-        pipeline.open(tp, Arena())
+        pipeline.open(tp, new_arena())
         mine = [record for record in records if record.partition == partition]
         for outcome in pipeline.complete(pipeline.prepare([Chunk(tp, mine)])):
             assert not outcome.dead and not outcome.late

@@ -19,8 +19,8 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
+from stream.advance import new_arena
 from stream.events import TP
-from stream.features.arena import Arena
 from stream.pipeline import Chunk, Pipeline
 from stream.settings import Settings, load
 from stream.sinks.chain import verify
@@ -266,7 +266,7 @@ def expectation(
     dead: set[tuple[int, int]] = set()
     for partition in sorted({record.partition for record in sources}):
         tp = TP(topic, partition)
-        pipeline.open(tp, Arena())
+        pipeline.open(tp, new_arena())
         records = [record for record in sources if record.partition == partition]
         for start in range(0, len(records), 500):
             for outcome in pipeline.complete(pipeline.prepare([Chunk(tp, records[start : start + 500])])):

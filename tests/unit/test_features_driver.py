@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from builders import columns_from
 
-from stream.features import FAMILIES, Arena, compute, driver
+from stream.advance import Book, advance, new_arena
+from stream.features import FAMILIES, driver
 from stream.features.driver import Program
 
 
 def test_second_program_comes_from_the_cache() -> None:
-    compute(Arena(), columns_from(0))
+    advance(new_arena(), columns_from(0), Book())
     again = Program(FAMILIES)._compiled().loop
     assert sum(again.stats.cache_hits.values()) == 1
     assert sum(again.stats.cache_misses.values()) == 0
@@ -47,8 +48,7 @@ def test_unwritable_cache_is_replaced_by_a_private_folder(tmp_path: Path, monkey
     "array", [np.zeros(2, np.int32), np.zeros(4, np.int64)[::2], np.frombuffer(bytes(16), np.int64)]
 )
 def test_wrong_column_is_named(array: np.ndarray) -> None:
-    arena, columns = Arena(), columns_from(2)
-    columns.slot[:] = arena.slots(["a", "b"])
+    arena, columns = new_arena(), columns_from(2)
     columns.amount_minor = array
     with pytest.raises(TypeError, match="column amount_minor must be a writable, contiguous array of int64"):
-        compute(arena, columns)
+        advance(arena, columns, Book())

@@ -24,7 +24,7 @@ def compared() -> tuple[Any, Any, Any, Any]:
     columns.event_time[::53] -= 20 * DAY  # days late, within the horizon
     expected, added = features(columns, cards, HORIZON_MS)
     given = columns.flags.copy()
-    x, _, flags = features_of(columns, cards)
+    x, _, flags = features_of(columns)
     wanted = np.array([[row[f.name] for f in FEATURES] for row in expected])
     return x, wanted, flags & ~given, np.array(added)
 

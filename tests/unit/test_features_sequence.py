@@ -22,7 +22,7 @@ def quantised(row: np.ndarray) -> list[float]:
 
 def test_window_is_the_history_of_the_features() -> None:
     columns, cards = random_columns(600, cards=5, seed=11)
-    x, s, flags = features_of(columns, cards)
+    x, s, flags = features_of(columns)
     past: dict[str, list[list[float]]] = {card: [] for card in cards}
     wanted = np.zeros_like(s)
     for i, card in enumerate(cards):
@@ -34,12 +34,12 @@ def test_window_is_the_history_of_the_features() -> None:
 
 
 def test_first_transaction_has_one_step() -> None:
-    _, s, _ = features_of(columns_from(1), ["a"])
+    _, s, _ = features_of(columns_from(1))
     assert s[0, :-1].sum() == 0
     assert s[0, -1, 0] == 1
 
 
 def test_steps_are_finite_whatever_is_missing() -> None:
-    columns, cards = random_columns(300, missing=0.9)
-    _, s, _ = features_of(columns, cards)
+    columns, _ = random_columns(300, missing=0.9)
+    _, s, _ = features_of(columns)
     assert np.isfinite(s).all()
