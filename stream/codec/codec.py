@@ -16,6 +16,7 @@ from stream.codec.lenient import Mapping, read_object, transaction_from
 from stream.codec.masking import PAYLOAD_MAX, mask_payload, mask_text
 from stream.codec.money import Rates
 from stream.codec.parsed import Parsed, parse
+from stream.codec.roles import CARD_ROLES, Roles
 from stream.codec.rows import Rows
 from stream.codec.scan import Scanner
 from stream.codec.tokens import Tokens, token_key
@@ -68,21 +69,27 @@ def dead_letter(record: Record, tp: TP, stage: str, error: str) -> DeadLetter:
 class Codec:
     """Decodes with the settings' mapping, currency table and token key.
 
+    Parameters
+    ----------
+    roles
+        Which field of the stream plays which part.
+
     Raises
     ------
     SettingError
         The mapping, the rates or the key file are wrong.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, roles: Roles = CARD_ROLES) -> None:
         key, self.ephemeral_key = token_key(settings.security)
         self.tokens = Tokens(key)
         self.rates = Rates(settings.engine.rates, settings.engine.base_currency)
         self._skew_ms = round(settings.engine.clock_skew_s * 1000)
         mapping = settings.mapping
-        mapped = bool(mapping.fields or mapping.constants or mapping.amount_unit != "major")
+        mapped = bool(mapping.fields or mapping.constants or mapping.amount_unit != "major") or not roles.plain
+        self._roles = roles
         self._read: Callable[[bytes], Transaction]
-        self._read = Mapping(mapping, self.rates) if mapped else msgspec.json.Decoder(Transaction).decode
+        self._read = Mapping(mapping, self.rates, roles) if mapped else msgspec.json.Decoder(Transaction).decode
         self._careful: Callable[[bytes], Transaction]
         self._careful = self._read if mapped else lambda value: transaction_from(read_object(value))
         names = self._read.plain_names if isinstance(self._read, Mapping) else {name: name for name in FIELDS}
@@ -189,11 +196,13 @@ class Codec:
         """Apply the rules on the fields; rows that break one join the dead."""
         cards = list(map(self.tokens.__getitem__, card_ids))
         columns, problems = columns_from_parsed(
-            parsed, rows.append_times(), lambda i: rows[i].currency, skew_ms=self._skew_ms
+            parsed, rows.append_times(), lambda i: rows[i].currency, skew_ms=self._skew_ms, roles=self._roles
         )
         columns.card_key = self.tokens.keys_of(cards)
         if "" in cards:
-            problems.update({i: "card_id is empty" for i, token in enumerate(cards) if not token})
+            problems.update(
+                {i: f"{self._roles.name('card_id')} is empty" for i, token in enumerate(cards) if not token}
+            )
         if problems:
             for i, error in problems.items():
                 at = int(rows.positions[i])

@@ -12,6 +12,7 @@ import numpy as np
 from stream.codec.money import Rates, shipped_rates
 from stream.codec.parsed import KEYS, WORDS, Fields, Parsed, parse
 from stream.codec.places import local_time
+from stream.codec.roles import CARD_ROLES, Roles
 from stream.codec.times import INVALID
 from stream.codec.tokens import Tokens
 from stream.errors import DecodeError
@@ -47,7 +48,7 @@ def _age_days(event_time: I64, since: I64) -> F32:
     return np.maximum(days, 0).astype(np.float32)
 
 
-def _amounts(parsed: Parsed, back: Any, currency: Callable[[int], str], problems: Problems) -> I64:
+def _amounts(parsed: Parsed, back: Any, currency: Callable[[int], str], problems: Problems, roles: Roles) -> I64:
     """Base currency, hundredths, >= 0; `problems` gets the rows that have no usable amount."""
     amount, base, rate = parsed.numbers[0], parsed.numbers[1], parsed.numbers[4]
     amount, base = np.where(back, np.abs(amount), amount), np.where(back, np.abs(base), base)
@@ -58,27 +59,31 @@ def _amounts(parsed: Parsed, back: Any, currency: Callable[[int], str], problems
     good = usable & priced
     if not good.all():
         for i in np.flatnonzero(~usable).tolist():
-            problems[i] = _amount_problem(amount[i])
+            problems[i] = _amount_problem(amount[i], roles)
         for i in np.flatnonzero(usable & ~priced).tolist():
-            problems[i] = f"currency {currency(i)!r:.20} is unknown and amount_base is missing"
+            base_too = f" and {roles.name('amount_base')} is missing" if "amount_base" in roles.names else ""
+            problems[i] = f"{roles.name('currency')} {currency(i)!r:.20} is unknown{base_too}"
         value = np.where(good, value, 0.0)
     return np.rint(value * 100).astype(np.int64)
 
 
-def _amount_problem(amount: float) -> str:
+def _amount_problem(amount: float, roles: Roles) -> str:
+    name = roles.name("amount")
     if np.isnan(amount):
-        return "amount is not a number"
+        return f"{name} is not a number"
     if amount < 0 and amount >= -AMOUNT_MAX:
-        return "amount is negative and the type is neither refund nor reversal"
-    return f"amount is not between 0 and {AMOUNT_MAX:g}"
+        return f"{name} is negative and the {roles.name('type')} is neither refund nor reversal"
+    return f"{name} is not between 0 and {AMOUNT_MAX:g}"
 
 
-def _event_times(parsed: Parsed, append_time: I64 | None, skew_ms: int, problems: Problems) -> tuple[I64, U8]:
+def _event_times(
+    parsed: Parsed, append_time: I64 | None, skew_ms: int, problems: Problems, name: str
+) -> tuple[I64, U8]:
     """Event times clamped to the append time, and the CLOCK_SKEW flags."""
     event_time = parsed.times[0]
     flags = np.zeros(len(event_time), np.uint8)
     for i in np.flatnonzero(event_time == INVALID).tolist():
-        problems[i] = "event_time is neither ISO 8601 nor an epoch number"
+        problems[i] = f"{name} is neither ISO 8601 nor an epoch number"
         event_time[i] = 0
     if append_time is not None:
         ahead = (append_time > 0) & (event_time > append_time + skew_ms)
@@ -94,6 +99,7 @@ def columns_from(
     rates: Rates | None = None,
     skew_ms: int = SKEW_MS,
     tokens: Tokens = UNKEYED,
+    roles: Roles = CARD_ROLES,
 ) -> tuple[Columns, Problems]:
     """Build the columns and say which rows are no transaction; a bad row leaves arbitrary values in its place.
 
@@ -109,16 +115,27 @@ def columns_from(
         Tolerated lead of the event time over the append time.
     tokens
         Those of the worker whose ``card_key`` is wanted; without them the keys mean nothing beyond this release.
+    roles
+        Names of the fields, for the texts of problems, and which of them must be there.
     """
     columns, problems = columns_from_parsed(
-        parse(given, rates or shipped_rates()), append_time, given["currency"].__getitem__, skew_ms=skew_ms
+        parse(given, rates or shipped_rates()),
+        append_time,
+        given["currency"].__getitem__,
+        skew_ms=skew_ms,
+        roles=roles,
     )
     columns.card_key = tokens.keys_of([tokens[card] for card in given["card_id"]])
     return columns, problems
 
 
 def columns_from_parsed(
-    parsed: Parsed, append_time: I64 | None, currency: Callable[[int], str], *, skew_ms: int = SKEW_MS
+    parsed: Parsed,
+    append_time: I64 | None,
+    currency: Callable[[int], str],
+    *,
+    skew_ms: int = SKEW_MS,
+    roles: Roles = CARD_ROLES,
 ) -> tuple[Columns, Problems]:
     """Apply the rules to what was read; as `columns_from`, but ``card_key`` is left 0 for the caller to fill.
 
@@ -126,20 +143,23 @@ def columns_from_parsed(
     ----------
     parsed
         Its arrays are taken over and may change.
-    append_time, skew_ms
+    append_time, skew_ms, roles
         See `columns_from`.
     currency
         Tells the written currency of row i, for the text of a problem.
     """
     problems: Problems = {}
+    for role in roles.required:
+        for i in np.flatnonzero(parsed.lacks(role)).tolist():
+            problems[i] = f"{roles.name(role)} is missing"
     codes: dict[str, Any] = dict(zip(WORDS, parsed.codes, strict=True))
     keys = dict(zip(KEYS, parsed.keys, strict=True))
     back = (codes["type"] == _BACK[0]) | (codes["type"] == _BACK[1])
-    event_time, flags = _event_times(parsed, append_time, skew_ms, problems)
-    amount_minor = _amounts(parsed, back, currency, problems)
+    event_time, flags = _event_times(parsed, append_time, skew_ms, problems, roles.name("event_time"))
+    amount_minor = _amounts(parsed, back, currency, problems, roles)
     for name in ("merchant_id", "transaction_id"):
         for i in np.flatnonzero(keys[name] == 0).tolist():
-            problems[i] = f"{name} is empty"
+            problems[i] = f"{roles.name(name)} is empty"
     longitude = _degrees(parsed.numbers[3], 180.0)
     flags |= codes["response_code"].astype(np.uint8) * np.uint8(Flag.DECLINED)
     flags |= back.astype(np.uint8) * np.uint8(Flag.REVERSAL)

@@ -8,11 +8,11 @@ from typing import Any
 
 from stream.codec.columns import FIELDS, UNKEYED, columns_from, concat
 from stream.codec.parsed import Fields
+from stream.codec.roles import CARD_ROLES, REQUIRED, Roles
 from stream.codec.tokens import Tokens
 from stream.errors import DecodeError, SettingError
 from stream.events import Columns, Transaction
 
-_REQUIRED = FIELDS[:6]
 _BLOCK = 131_072
 
 
@@ -29,7 +29,7 @@ def _values(column: Any) -> Sequence[Any]:
     return column.to_pylist()
 
 
-def _blocks(path: Path) -> Iterator[Fields]:
+def _blocks(path: Path, roles: Roles) -> Iterator[Fields]:
     import pyarrow.parquet as pq
 
     try:
@@ -37,31 +37,33 @@ def _blocks(path: Path) -> Iterator[Fields]:
     except (OSError, ValueError) as error:
         raise SettingError(f"the history {path} cannot be read as Parquet: {str(error)[:120]}") from None
     names = set(source.schema_arrow.names)
-    lacking = [name for name in _REQUIRED if name not in names]
+    lacking = [roles.name(role) for role in REQUIRED if roles.name(role) not in names]
     if lacking:
         raise SettingError(f"the history {path} lacks the column {lacking[0]}; see deploy/schemas/transaction.json")
-    present = [name for name in FIELDS if name in names]
+    present = {role: name for role, name in roles.names.items() if name in names}
     with source:
-        for batch in source.iter_batches(_BLOCK, columns=present):
+        for batch in source.iter_batches(_BLOCK, columns=list(present.values())):
             absent = [None] * batch.num_rows
-            yield {name: _values(batch.column(name)) if name in names else absent for name in FIELDS}
+            yield {role: _values(batch.column(present[role])) if role in present else absent for role in FIELDS}
 
 
-def _checked(given: Fields, first_row: int, tokens: Tokens) -> Columns:
-    columns, problems = columns_from(given, tokens=tokens)
+def _checked(given: Fields, first_row: int, tokens: Tokens, roles: Roles) -> Columns:
+    columns, problems = columns_from(given, tokens=tokens, roles=roles)
     if problems:
         row = min(problems)
         raise DecodeError("validate", f"row {first_row + row}: {problems[row]}")
     return columns
 
 
-def read_columns(path: Path, tokens: Tokens = UNKEYED) -> tuple[Columns, list[str]]:
+def read_columns(path: Path, tokens: Tokens = UNKEYED, roles: Roles = CARD_ROLES) -> tuple[Columns, list[str]]:
     """Read a history as columns and card ids, in the file's order; the lean way for training.
 
     Parameters
     ----------
     tokens
         Those of the worker whose ``card_key`` is wanted; see `columns_from`.
+    roles
+        Which column plays which part; those of a card's transactions unless told.
 
     Raises
     ------
@@ -72,18 +74,20 @@ def read_columns(path: Path, tokens: Tokens = UNKEYED) -> tuple[Columns, list[st
     """
     parts: list[Columns] = []
     cards: list[str] = []
-    for given in _blocks(path):
-        parts.append(_checked(given, len(cards), tokens))
+    for given in _blocks(path, roles):
+        parts.append(_checked(given, len(cards), tokens, roles))
         cards.extend(given["card_id"])
     return (concat(parts) if parts else columns_from(dict.fromkeys(FIELDS, ()))[0]), cards
 
 
-def read_history(path: Path, tokens: Tokens = UNKEYED) -> tuple[list[Transaction], Columns, list[str]]:
+def read_history(
+    path: Path, tokens: Tokens = UNKEYED, roles: Roles = CARD_ROLES
+) -> tuple[list[Transaction], Columns, list[str]]:
     """Read a history as rows too (about 0.5 KB each); see `read_columns`, which raises the same."""
     parts: list[Columns] = []
     rows: list[Transaction] = []
-    for given in _blocks(path):
-        parts.append(_checked(given, len(rows), tokens))
+    for given in _blocks(path, roles):
+        parts.append(_checked(given, len(rows), tokens, roles))
         rows.extend(map(Transaction, *(given[name] for name in FIELDS)))
     columns = concat(parts) if parts else columns_from(dict.fromkeys(FIELDS, ()))[0]
     return rows, columns, [row.card_id for row in rows]

@@ -15,6 +15,7 @@ import msgspec
 from stream.codec.lexicon import fits
 from stream.codec.money import Rates
 from stream.codec.parsed import parse_number
+from stream.codec.roles import CARD_ROLES, REQUIRED, Roles
 from stream.codec.times import INVALID, parse_time
 from stream.errors import DecodeError, SettingError
 from stream.events import Transaction
@@ -23,7 +24,6 @@ from stream.settings import MappingSettings
 ID_MAX = 256  # characters of an id or a word
 _TIMES = ("event_time", "card_opened_at", "account_opened_at")
 _NUMBERS = ("amount", "amount_base", "latitude", "longitude")
-_REQUIRED = tuple(field.name for field in msgspec.structs.fields(Transaction) if field.required)
 
 
 def _text(value: Any) -> str | None:
@@ -49,8 +49,8 @@ def _converter(name: str) -> Callable[[Any], Any]:
 _CONVERT: dict[str, Callable[[Any], Any]] = {name: _converter(name) for name in Transaction.__struct_fields__}
 
 
-def transaction_from(given: dict[str, Any]) -> Transaction:
-    """Build a transaction from loosely typed fields; unknown fields are ignored.
+def transaction_from(given: dict[str, Any], roles: Roles = CARD_ROLES) -> Transaction:
+    """Build a transaction from loosely typed values by role; others are ignored. Errors name the fields in `roles`.
 
     Raises
     ------
@@ -58,12 +58,12 @@ def transaction_from(given: dict[str, Any]) -> Transaction:
         A required field is absent or of no use (stage ``validate``).
     """
     values = {name: _CONVERT[name](value) for name, value in given.items() if name in _CONVERT and value is not None}
-    for name in _REQUIRED:
-        if values.get(name) is None:
-            if given.get(name) is None:
-                raise DecodeError("validate", f"{name} is missing")
-            what = "not a finite number" if name in _NUMBERS else f"no text or number of at most {ID_MAX} characters"
-            raise DecodeError("validate", f"{name} is {what} (a JSON {type(given[name]).__name__})")
+    for role in REQUIRED:
+        if values.get(role) is None:
+            if given.get(role) is None:
+                raise DecodeError("validate", f"{roles.name(role)} is missing")
+            what = "not a finite number" if role in _NUMBERS else f"no text or number of at most {ID_MAX} characters"
+            raise DecodeError("validate", f"{roles.name(role)} is {what} (a JSON {type(given[role]).__name__})")
     return Transaction(**values)
 
 
@@ -98,27 +98,34 @@ def _read_nan(value: bytes) -> Any:
 class Mapping:
     """Reads other people's field names: a dotted path per field, constants, and amounts in minor units.
 
+    Parameters
+    ----------
+    roles
+        The stream's own names, which the settings map from.
+
     Raises
     ------
     SettingError
-        A mapped field is not one of a transaction, or a constant cannot be read.
+        A mapped field is not one of the stream's, or a constant cannot be read.
     """
 
-    def __init__(self, settings: MappingSettings, rates: Rates) -> None:
+    def __init__(self, settings: MappingSettings, rates: Rates, roles: Roles = CARD_ROLES) -> None:
         for kind, names in (("fields", settings.fields), ("constants", settings.constants)):
             for name in names:
-                if name not in _CONVERT:
-                    known = ", ".join(_CONVERT)
+                if name not in roles.role_of:
+                    known = ", ".join(roles.role_of)
                     raise SettingError(f"setting mapping.{kind}.{name}: no such field; use one of {known}")
-        _check_values(settings)
-        self._constants = dict(settings.constants)
-        self._names = {name: settings.fields.get(name, name) for name in _CONVERT if name not in self._constants}
+        _check_values(settings, roles)
+        self._roles, self._renames = roles, bool(settings.fields)
+        self._constants = {roles.role_of[name]: value for name, value in settings.constants.items()}
+        paths = {role: settings.fields.get(name, name) for role, name in roles.names.items()}
+        self._names = {role: path for role, path in paths.items() if role not in self._constants}
         self._paths = [
             (name, flat, tuple(flat.split(".")) if "." in flat else None) for name, flat in self._names.items()
         ]
         self._minor, self._rates = settings.amount_unit == "minor", rates
         names = {name: flat for name, flat in self._names.items() if fits(flat)}
-        renamed = not self._constants and not self._minor and len(set(names.values())) == len(_CONVERT)
+        renamed = not self._constants and not self._minor and len(set(names.values())) == len(roles.names)
         self.plain_names = names if renamed else None  # when it does no more than rename: each field's name, if short
 
     def __call__(self, value: bytes) -> Transaction:
@@ -137,13 +144,14 @@ class Mapping:
                 found = _find(message, path)
             if found is not None:
                 given[name] = found
-        for name in _REQUIRED:
-            if name not in given:
-                raise DecodeError("mapping", f"{name} is read from {self._names[name]!r}, which the message lacks")
+        for role in REQUIRED if self._renames else ():
+            if role not in given:
+                told = f"{self._roles.name(role)} is read from {self._names[role]!r}"
+                raise DecodeError("mapping", f"{told}, which the message lacks")
         try:
             row = msgspec.convert(given, Transaction)
         except (msgspec.ValidationError, ValueError, OverflowError):
-            row = transaction_from(given)
+            row = transaction_from(given, self._roles)
         return self._in_major_units(row) if self._minor else row
 
     def _in_major_units(self, row: Transaction) -> Transaction:
@@ -152,13 +160,14 @@ class Mapping:
         return msgspec.structs.replace(row, amount=amount, amount_base=base)
 
 
-def _check_values(settings: MappingSettings) -> None:
+def _check_values(settings: MappingSettings, roles: Roles) -> None:
     for name, path in settings.fields.items():
         if not path.strip():
             raise SettingError(f"setting mapping.fields.{name} is empty; name the field that holds the {name}")
     for name, constant in settings.constants.items():
-        value = _CONVERT[name](constant)
-        if value is None or value == "" or (name in _TIMES and parse_time(value)[0] == INVALID):
+        role = roles.role_of[name]
+        value = _CONVERT[role](constant)
+        if value is None or value == "" or (role in _TIMES and parse_time(value)[0] == INVALID):
             raise SettingError(f"setting mapping.constants.{name} is {constant!r}, which is no {name}; correct it")
 
 

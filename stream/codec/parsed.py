@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from stream.codec import words
 from stream.codec.hashing import hash_column
@@ -76,6 +77,17 @@ class Parsed:
         """Set the messages at positions `index` to those of `other`."""
         for name in self.__slots__:
             getattr(self, name)[..., index] = getattr(other, name)
+
+    def lacks(self, role: str) -> npt.NDArray[np.bool_]:
+        """Which messages lack a field, or hold one of no use; for the names of the arrays' rows."""
+        if role in KEYS:
+            return self.keys[KEYS.index(role)] == 0
+        if role in TIMES:
+            return self.times[TIMES.index(role)] == INVALID
+        if role in NUMBERS:
+            return np.isnan(self.numbers[NUMBERS.index(role)])
+        row = tuple(WORDS).index(role)
+        return self.codes[row] == ABSENT[row]
 
     def take(self, index: I64) -> Parsed:
         """The messages at positions `index`."""

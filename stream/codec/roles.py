@@ -1,0 +1,73 @@
+"""Which part each field of a stream's messages plays: the engine knows parts alone, people know the fields' names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import msgspec
+
+from stream.codec.parsed import KEYS, NUMBERS, TIMES, WORDS
+from stream.events import Transaction
+
+ROLES: tuple[str, ...] = Transaction.__struct_fields__
+REQUIRED = tuple(field.name for field in msgspec.structs.fields(Transaction) if field.required)
+# Whether these are there can be told from what is read; an approval and no answer are the same to us.
+_DEMANDABLE = {*NUMBERS, *TIMES, *KEYS, *WORDS} - {"rate", "response_code"}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The fields of a stream.
+
+    Parameters
+    ----------
+    names
+        ``role -> name``; roles are the fields of `Transaction`, names those of the messages, and the ones that alerts,
+        dead letters and settings speak of. A role left out never occurs in the stream. The roles of `REQUIRED` (id,
+        time, who, with whom, how much, of which currency) are always there.
+    required
+        Roles that messages must hold beyond those of `REQUIRED`.
+
+    Raises
+    ------
+    ValueError
+        An unknown role, one that must be there is left out, or two roles share a name.
+    """
+
+    names: Mapping[str, str]
+    required: tuple[str, ...] = ()
+    role_of: Mapping[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        given = dict(self.names)
+        if unknown := [role for role in given if role not in ROLES]:
+            raise ValueError(f"{unknown[0]!r} is no role; roles are {', '.join(ROLES)}")
+        if lacking := [role for role in REQUIRED if role not in given]:
+            raise ValueError(f"no field plays {lacking[0]}; every stream has {', '.join(REQUIRED)}")
+        for role, name in given.items():
+            if not isinstance(name, str) or not name.isidentifier():
+                raise ValueError(f"the field that plays {role} is {name!r}; a name is letters, digits and underscores")
+        role_of = {name: role for role, name in given.items()}
+        if len(role_of) < len(given):
+            twice = next(name for name in role_of if list(given.values()).count(name) > 1)
+            raise ValueError(f"field {twice} plays two roles; a field plays one")
+        if wrong := [role for role in self.required if role not in given or role not in _DEMANDABLE]:
+            raise ValueError(
+                f"{wrong[0]} cannot be required; it is none of the stream's fields that can be told missing"
+            )
+        object.__setattr__(self, "names", MappingProxyType(given))
+        object.__setattr__(self, "role_of", MappingProxyType(role_of))
+
+    @property
+    def plain(self) -> bool:
+        """Whether every role goes by its own name."""
+        return len(self.names) == len(ROLES) and all(role == name for role, name in self.names.items())
+
+    def name(self, role: str) -> str:
+        """The field that plays a role; the role itself where none does."""
+        return self.names.get(role, role)
+
+
+CARD_ROLES = Roles({role: role for role in ROLES})
