@@ -126,13 +126,15 @@ class Table:
             self._enlarge_empty(first + rows)
         at = int(self.mem[k.ROWS_AT]) + first * int(self.mem[k.WIDTH])
         self.mem[at : at + len(words)] = words
+        self.mem[k.USED] = max(self.used, first + rows)
 
     def _enlarge_empty(self, wanted: int) -> None:
-        rows = self.rows
+        rows, used = self.rows, self.used
         self._reserve(1 << (wanted - 1).bit_length())
         if self.mem[k.CAPACITY] < wanted:
             raise MemoryError(f"the system grants no memory for {wanted} rows")
-        self.rows[: len(rows)] = rows
+        self.rows[:used] = rows[:used]
+        self.mem[k.USED] = used
 
     def loaded(self, used: int) -> None:
         """Index the rows that `put` has written into an empty table."""

@@ -1,0 +1,154 @@
+"""Reading a checkpoint back: the marker first, then every block of its incarnation, each checked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+
+from stream.checkpoint import keys, marker
+from stream.checkpoint.block import BlockError, bytes_of, head_of, words_of
+from stream.checkpoint.ledger import Ledger
+from stream.checkpoint.marker import REMEDY, Marker
+from stream.state import Arena
+from stream.tail import read_tails
+
+_DEPTH = 16
+_QUIET_POLLS = 100
+RECORDS = 256
+
+
+@dataclass(slots=True)
+class Found:
+    """A partition's checkpoint before its blocks are read: the marker, and where in the log the marker stands."""
+
+    marker: Marker
+    end: int
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What reading a checkpoint gave, and what it took."""
+
+    marker: Marker
+    ledger: Ledger
+    records: int = 0
+    size: int = 0
+    seconds: float = 0.0
+    pieces: dict[str, dict[int, bytes]] = field(default_factory=dict)
+
+
+async def find(consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int]) -> dict[int, Found]:
+    """Last marker of each partition that has a checkpoint.
+
+    Parameters
+    ----------
+    consumer
+        A started consumer without a group, `read_committed`; its assignment is replaced.
+
+    Raises
+    ------
+    BlockError
+        The log ends with something else than a marker.
+    """
+    found: dict[int, Found] = {}
+    for partition, records in (await read_tails(consumer, topic, partitions, _DEPTH)).items():
+        if records:
+            name = f"the marker of {topic}[{partition}]"
+            if records[-1].key != keys.MARKER:
+                raise BlockError(f"{name} is missing: a checkpoint ends with one; {REMEDY}")
+            found[partition] = Found(marker.decode(records[-1].value, name), records[-1].offset)
+    return found
+
+
+async def load(consumer: AIOKafkaConsumer, topic: str, partition: int, found: Found, arena: Arena) -> Loaded:
+    """Fill an empty arena from a checkpoint.
+
+    Parameters
+    ----------
+    consumer
+        As in `find`.
+    found
+        What `find` said; its identity was checked before.
+    arena
+        An arena of the marker's layout that nobody else uses yet.
+
+    Raises
+    ------
+    BlockError
+        A block is damaged or missing; the message names it.
+    """
+    began = time.monotonic()
+    tp = TopicPartition(topic, partition)
+    loaded = Loaded(found.marker, Ledger(found.marker.incarnation))
+    consumer.assign([tp])
+    begins = await consumer.beginning_offsets([tp])
+    consumer.seek(tp, begins[tp])
+    quiet = 0
+    while await consumer.position(tp) <= found.end:
+        try:
+            fetched = await consumer.getmany(timeout_ms=200, max_records=RECORDS)
+        except OffsetOutOfRangeError as error:  # the beginning moved meanwhile: a retriable condition
+            raise KafkaTimeoutError(f"the log moved while {topic}[{partition}] was read: {error}") from error
+        records = [record for record in fetched.get(tp, ()) if record.offset <= found.end]
+        if records:
+            await asyncio.to_thread(_apply, arena, loaded, records, f"{topic}[{partition}]")
+        quiet = 0 if fetched else quiet + 1
+        if quiet > _QUIET_POLLS:
+            raise KafkaTimeoutError(f"{topic}[{partition}] cannot be read to its end")
+    await asyncio.to_thread(_complete, arena, loaded, f"{topic}[{partition}]")
+    loaded.seconds = time.monotonic() - began
+    return loaded
+
+
+def _apply(arena: Arena, loaded: Loaded, records: Sequence[Any], where: str) -> None:
+    """Put the blocks of some records in place; a later record of the same key comes later and wins."""
+    ledger = loaded.ledger
+    for record in records:
+        loaded.records += 1
+        loaded.size += len(record.key or b"") + len(record.value or b"")
+        parsed = keys.parse(record.key)
+        if parsed is None or record.value is None:
+            continue
+        table, small, number = parsed
+        name = f"block {record.key.decode()} of {where}"
+        try:
+            head = head_of(record.value, name)
+            if head.incarnation != ledger.incarnation:
+                continue
+            if small:
+                loaded.pieces.setdefault(table, {})[number] = bytes_of(record.value)
+                continue
+            arena.tables[table].put(number, words_of(record.value, head, name))
+        except BlockError as error:
+            raise BlockError(f"{error}; {REMEDY}") from None
+        ledger.note(table, number, head.crc, len(record.value))
+
+
+def _complete(arena: Arena, loaded: Loaded, where: str) -> None:
+    """Check the whole against the marker, then make it usable."""
+    ledger, mark = loaded.ledger, loaded.marker
+    for name, table in mark.tables.items():
+        gap = ledger.missing(name, table.blocks)
+        if gap >= 0:
+            raise BlockError(f"block {keys.block_key(name, gap).decode()} of {where} is missing; {REMEDY}")
+        if ledger.crc(name, table.blocks) != table.crc:
+            raise BlockError(f"the blocks of table {name} in {where} are not those of its marker; {REMEDY}")
+        arena.tables[name].loaded(table.used)
+    for name, small in mark.small.items():
+        pieces = loaded.pieces.get(name, {})
+        data = b"".join(pieces.get(number, b"") for number in range(small.pieces))
+        if len(data) != small.size or zlib.crc32(data) != small.crc:
+            raise BlockError(f"the small state {name} in {where} is damaged or missing; {REMEDY}")
+        ledger.pieces[name] = small.pieces
+        if name in arena.small:
+            arena.small[name].load(data)
+    loaded.pieces.clear()
+    arena.next_offset, arena.side_offset, arena.watermark = mark.offset, mark.side_offset, mark.watermark
