@@ -123,11 +123,12 @@ def test_messages_are_transactions_with_absent_fields_left_out() -> None:
         assert key == row["card_id"].encode()
 
 
-def test_parquet_files_hold_the_three_tables(tmp_path) -> None:
+def test_parquet_files_hold_the_tables(tmp_path) -> None:
     small().write(tmp_path / "history")
     assert pq.read_table(tmp_path / "history" / "transactions.parquet").equals(small().table())
     assert pq.read_table(tmp_path / "history" / "truth.parquet").num_rows == len(small())
     assert pq.read_table(tmp_path / "history" / "labels.parquet").equals(small().labels)
+    assert pq.read_table(tmp_path / "history" / "events.parquet").equals(small().events)
 
 
 @pytest.mark.parametrize(

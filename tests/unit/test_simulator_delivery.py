@@ -29,11 +29,14 @@ def test_both_parts_together_are_the_whole_delivery() -> None:
     whole, warmup, live = plan("all"), plan("warmup"), plan("live")
     assert np.concatenate([warmup.row, live.row]).tolist() == whole.row.tolist()
     assert np.concatenate([warmup.label, live.label]).tolist() == whole.label.tolist()
+    assert np.concatenate([warmup.event, live.event]).tolist() == whole.event.tolist()
+    assert warmup.event_arrival.max() < START_MS + 15 * DAY <= live.event_arrival.min()
     assert warmup.arrival.max() < START_MS + 15 * DAY <= live.arrival.min()
 
 
 def test_without_late_and_repeated_messages_the_order_is_event_time() -> None:
     assert plan("all", late=0, repeated=0).row.tolist() == list(range(len(history())))
+    assert plan("all", late=0, repeated=0).event.tolist() == list(range(len(history().account)))
 
 
 def test_late_messages_come_after_younger_ones_and_repeated_ones_twice() -> None:
@@ -44,6 +47,7 @@ def test_late_messages_come_after_younger_ones_and_repeated_ones_twice() -> None
     counts = np.bincount(whole.row)
     assert counts.min() == 1
     assert 0.005 < (counts == 2).mean() < 0.02
+    assert (np.diff(whole.event_arrival) >= 0).all() and len(whole.event) > len(history().account)
 
 
 def test_labels_are_sent_only_once_their_time_has_come() -> None:

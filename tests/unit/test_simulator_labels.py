@@ -3,6 +3,7 @@
 import datetime as dt
 from functools import cache
 
+import msgspec
 import numpy as np
 
 from training.data.simulator import Encoder, History, generate
@@ -56,3 +57,16 @@ def test_feedback_messages_carry_the_key_of_their_card() -> None:
     cards = history().labels["card_id"].to_pylist()[:20]
     assert keys == [card.encode() for card in cards]
     assert all(b'"decided_at":"2026-' in value for value in values)
+
+
+def test_labels_name_whom_they_concern() -> None:
+    labels = history().labels
+    rows = history().table().take(history().decisions["row"])
+    for name in ("transaction_id", "card_id", "merchant_id", "terminal_id", "device_id", "event_time"):
+        assert labels[name].to_pylist() == rows[name].to_pylist(), name
+    _, values = Encoder(history()).feedback(np.arange(len(labels)))
+    said = msgspec.json.decode(values[-1])
+    last = labels.slice(len(labels) - 1).to_pylist()[0]
+    assert {name: said.get(name) for name in ("merchant_id", "terminal_id", "device_id")} == {
+        name: last[name] for name in ("merchant_id", "terminal_id", "device_id")
+    }

@@ -28,12 +28,18 @@ class Delivery:
         Positions in `history.decisions` that arrive in this part, in order.
     label_arrival : numpy.ndarray, shape (k,)
         Their decision times, ms since the epoch.
+    event : numpy.ndarray, shape (e,)
+        Positions in `history.account` that arrive in this part, in order.
+    event_arrival : numpy.ndarray, shape (e,)
+        When they arrive, ms since the epoch, ascending.
     """
 
     row: Array
     arrival: Array
     label: Array
     label_arrival: Array
+    event: Array
+    event_arrival: Array
 
 
 def deliver(
@@ -54,26 +60,32 @@ def deliver(
     late : float
         Share of messages that come minutes to days late.
     repeated : float
-        Share of messages that come twice, with the same transaction id.
+        Share of messages that come twice, with the same id.
     """
-    rng = np.random.default_rng([0xDE1, history.bank.seed, history.seed])
-    total = len(history)
-    tardy = rng.random(total) < late
-    delay = rng.exponential(_LATE_HOURS * 3_600_000, total).astype(np.int64)
-    arrival = history.feed.event_time + np.where(tardy, delay, 0)
-    again = np.flatnonzero(rng.random(total) < repeated)
-    row = np.concatenate([np.arange(total), again])
-    arrival = np.concatenate([arrival, arrival[again] + rng.integers(50, _REPEAT_MS, len(again))])
-    order = np.argsort(arrival, kind="stable")
-    row, arrival = row[order], arrival[order]
+    seeds = history.bank.seed, history.seed
+    row, arrival = _arrivals(history.feed.event_time, late, repeated, np.random.default_rng([0xDE1, *seeds]))
+    event, told = _arrivals(history.account.time, late, repeated, np.random.default_rng([0xDE2, *seeds]))
     cut = start_ms + int(warmup_days * DAY_MS)
     decided = history.decisions["decided"]
-    end = int(history.feed.event_time[-1]) + 1 if total else start_ms
+    end = int(history.feed.event_time[-1]) + 1 if len(history) else start_ms
     if part == "warmup":
-        chosen, labels = arrival < cut, decided < cut
+        chosen, labels, events = arrival < cut, decided < cut, told < cut
     elif part == "live":
-        chosen, labels = arrival >= cut, (decided >= cut) & (decided < end)
+        chosen, labels, events = arrival >= cut, (decided >= cut) & (decided < end), told >= cut
     else:
-        chosen, labels = np.ones(len(row), dtype=bool), decided < end
+        chosen, labels, events = arrival >= 0, decided < end, told >= 0
     label = np.flatnonzero(labels)
-    return Delivery(row[chosen], arrival[chosen], label, decided[label])
+    return Delivery(row[chosen], arrival[chosen], label, decided[label], event[events], told[events])
+
+
+def _arrivals(time: Array, late: float, repeated: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Positions in order of arrival, some late and some twice, and when they arrive."""
+    total = len(time)
+    tardy = rng.random(total) < late
+    delay = rng.exponential(_LATE_HOURS * 3_600_000, total).astype(np.int64)
+    arrival = time + np.where(tardy, delay, 0)
+    again = np.flatnonzero(rng.random(total) < repeated)
+    position = np.concatenate([np.arange(total), again])
+    arrival = np.concatenate([arrival, arrival[again] + rng.integers(50, _REPEAT_MS, len(again))])
+    order = np.argsort(arrival, kind="stable")
+    return position[order], arrival[order]

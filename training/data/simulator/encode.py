@@ -1,11 +1,15 @@
-"""Transactions and labels of a history as the JSON messages that a bank would put on its topics."""
+"""Transactions, labels and account events of a history as the JSON messages that a bank would put on its topics."""
 
 import datetime as dt
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from training.data.simulator.history import FIELDS, History
+from training.data.simulator.account import TYPES as EVENT_TYPES
+from training.data.simulator.feed import Coded
+from training.data.simulator.history import FIELDS, LABEL_FIELDS, History
 from training.data.simulator.labels import SOURCES, VERDICTS
 from training.data.simulator.rows import Array
 
@@ -23,17 +27,22 @@ class Encoder:
     Parameters
     ----------
     history : History
+    key : {"card_id", "customer_id"}
+        What the messages about transactions are keyed by. With customers, all cards of one share a partition; the
+        customer is known here even where the feed leaves him out.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, key: Literal["card_id", "customer_id"] = "card_id") -> None:
         self._history = history
         feed = history.feed
         self._pools = {name: np.array([*column.pool, None], dtype=object) for name, column in feed.coded.items()}
-        self._keys = np.array([pan.encode() for pan in feed.coded["card_id"].pool], dtype=object)
+        self._customers = np.array([name.encode() for name in feed.coded["customer_id"].pool], dtype=object)
+        cards = np.array([pan.encode() for pan in feed.coded["card_id"].pool], dtype=object)
+        self._keys = self._customers[history.customer_of] if key == "customer_id" else cards
         self._encode = msgspec.json.Encoder().encode
 
     def keys(self, index: Array) -> list[bytes]:
-        """Message keys, the card ids, at positions `index`."""
+        """Message keys at positions `index`."""
         return list(self._keys[self._history.feed.coded["card_id"].codes[index]])
 
     def values(self, index: Array) -> list[bytes]:
@@ -54,26 +63,47 @@ class Encoder:
         return list(map(self._encode, map(_Message, *(columns[name] for name in FIELDS))))
 
     def feedback(self, index: Array) -> tuple[list[bytes], list[bytes]]:
-        """Keys and JSON messages of the labels at positions `index` of `history.decisions`."""
-        labels = self._history.decisions
+        """Keys, those of their transactions, and JSON messages of the labels at positions `index` of `decisions`."""
+        labels, coded = self._history.decisions, self._history.feed.coded
         rows = labels["row"][index]
-        keys = self.keys(rows)
-        columns = zip(
-            self._history.ids(rows),
-            (key.decode() for key in keys),
-            (VERDICTS[code] for code in labels["verdict"][index]),
-            (SOURCES[code] for code in labels["source"][index]),
-            _moments(self._history.feed.event_time[rows], np.zeros(len(rows), dtype=np.int32)),
-            _moments(labels["decided"][index], np.zeros(len(rows), dtype=np.int32)),
-            labels["revision"][index].tolist(),
-            strict=True,
-        )
-        names = ("transaction_id", "card_id", "verdict", "source", "event_time", "decided_at", "revision")
-        return keys, [self._encode(dict(zip(names, values, strict=True))) for values in columns]
+        columns: dict[str, Sequence[Any]] = {
+            "transaction_id": self._history.ids(rows),
+            **{name: self._pools[name][coded[name].codes[rows]].tolist() for name in ("card_id", *LABEL_FIELDS)},
+            "verdict": [VERDICTS[code] for code in labels["verdict"][index]],
+            "source": [SOURCES[code] for code in labels["source"][index]],
+            "event_time": _moments(self._history.feed.event_time[rows]),
+            "decided_at": _moments(labels["decided"][index]),
+            "revision": labels["revision"][index].tolist(),
+        }
+        return self.keys(rows), self._messages(columns)
+
+    def events(self, index: Array) -> tuple[list[bytes], list[bytes]]:
+        """Keys, the customers, and JSON messages of the account events at positions `index`."""
+        account = self._history.account
+        columns: dict[str, Sequence[Any]] = {
+            "event_id": self._history.event_ids(index),
+            **{name: _texts(Coded(column.codes[index], column.pool)) for name, column in account.coded.items()},
+            "type": [EVENT_TYPES[code] for code in account.type[index]],
+            "event_time": _moments(account.time[index]),
+        }
+        return self._customers[account.coded["customer_id"].codes[index]].tolist(), self._messages(columns)
+
+    def _messages(self, columns: dict[str, Sequence[Any]]) -> list[bytes]:
+        rows = zip(*columns.values(), strict=True)
+        return [
+            self._encode({name: value for name, value in zip(columns, row, strict=True) if value is not None})
+            for row in rows
+        ]
 
 
-def _moments(time_ms: Array, offset_minutes: Array) -> list[str]:
+def _texts(column: Coded) -> list[str | None]:
+    return [column.pool[code] if code >= 0 else None for code in column.codes.tolist()]
+
+
+def _moments(time_ms: Array, offset_minutes: Array | None = None) -> list[str]:
     """ISO 8601 with milliseconds: in UTC, or in local time with its offset where one is given."""
+    if offset_minutes is None:
+        offset_minutes = np.zeros(len(time_ms), dtype=np.int32)
     shifted = (time_ms + offset_minutes.astype(np.int64) * 60_000).astype("datetime64[ms]")
     texts = np.datetime_as_string(shifted, unit="ms").tolist()
     if not offset_minutes.any():

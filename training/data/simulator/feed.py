@@ -104,14 +104,12 @@ def _parties(bank: Bank, people: Population, rows: Rows, start_ms: int) -> dict[
     terminals = [f"T{index:08d}" for index in range(int(people.merchants.terminals.sum()))]
     return {
         "card_id": Coded(card, cards.pan),
-        "customer_id": Coded(
-            cards.customer[card].astype(np.int32), [f"C{index:08d}" for index in range(int(cards.customer[-1]) + 1)]
-        ),
+        "customer_id": Coded(cards.customer[card].astype(np.int32), customer_names(people)),
         "merchant_id": Coded(rows["merchant"], merchants),
         "terminal_id": Coded(rows["terminal"], terminals),
         "bin": Coded(bin_of[card], bins),
-        "device_id": _compact(rows["device"], f"d{bank.seed:x}-"),
-        "ip": _addresses(rows["ip"]),
+        "device_id": compact(rows["device"], f"d{bank.seed:x}-"),
+        "ip": addresses(rows["ip"]),
         "ip_country": Coded(
             np.where(rows["ip"] == DEFAULT, ABSENT, people.ip_country(rows["ip"])).astype(np.int32),
             [c.code for c in COUNTRIES],
@@ -119,6 +117,11 @@ def _parties(bank: Bank, people: Population, rows: Rows, start_ms: int) -> dict[
         "card_opened_at": Coded(card, _dates(cards.opened, start_ms)),
         "account_opened_at": Coded(card, _dates(cards.account_opened, start_ms)),
     }
+
+
+def customer_names(people: Population) -> list[str]:
+    """Ids of the customers, in order."""
+    return [f"C{index:08d}" for index in range(int(people.cards.customer[-1]) + 1)]
 
 
 def _codes(rows: Rows) -> dict[str, Coded]:
@@ -133,14 +136,16 @@ def _codes(rows: Rows) -> dict[str, Coded]:
     }
 
 
-def _compact(index: Array, prefix: str) -> Coded:
+def compact(index: Array, prefix: str) -> Coded:
+    """Devices by their index: made-up ids that show no order."""
     values, codes = np.unique(index, return_inverse=True)
     scrambled = (values.astype(np.int64) * 2_654_435_761) % 2**40
     pool = [f"{prefix}{number:010x}" for number in scrambled.tolist()]
     return Coded(np.where(index == DEFAULT, ABSENT, codes).astype(np.int32), pool)
 
 
-def _addresses(index: Array) -> Coded:
+def addresses(index: Array) -> Coded:
+    """Addresses by their index: numbers of a range that belongs to nobody."""
     values, codes = np.unique(index, return_inverse=True)
     # 198.18.0.0/15 is reserved for tests (RFC 2544); 240.0.0.0/4 was never given to anybody.
     numbers = (0xF0000000 + (values.astype(np.int64) * 48_271) % 2**27).tolist()

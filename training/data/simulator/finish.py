@@ -71,8 +71,8 @@ def _entry(people: Population, rows: Rows, rng: np.random.Generator) -> Array:
 
 
 def _device(people: Population, rows: Rows, strange: float, rng: np.random.Generator) -> Array:
-    """The card's phone, at times its second device; the new phone once it is bought; for some days a borrowed one."""
-    card, number = rows["card"], size(rows)
+    """The customer's phone, at times the second device; the new phone once it is bought; some days a borrowed one."""
+    card, number = people.owner[rows["card"]], size(rows)
     owned = len(people.cards) * DEVICES_PER_CARD
     changed = people.cards.new_phone_day[card] * DAY_MS
     renewed = rows["time"] >= changed
@@ -94,13 +94,19 @@ def strange_device(people: Population, rng: np.random.Generator) -> int:
     return len(people.cards) * DEVICES_PER_CARD + int(rng.integers(0, _STRANGE_DEVICES))
 
 
+def strange_devices(people: Population, owner: Array) -> Array:
+    """For each customer the one device of somebody else that he uses now and then."""
+    mixed = (owner.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    return len(people.cards) * DEVICES_PER_CARD + (mixed >> np.uint64(34)).astype(np.int64)
+
+
 def strange_address(people: Population, country: int, rng: np.random.Generator) -> int:
     """An address of a country that belongs to no card."""
     return people.foreign_ip + country * IPS_PER_COUNTRY + int(rng.integers(0, IPS_PER_COUNTRY))
 
 
 def _address(people: Population, rows: Rows, roaming: float, rng: np.random.Generator) -> Array:
-    card, number = rows["card"], size(rows)
+    card, number = people.owner[rows["card"]], size(rows)
     own = card.astype(np.int64) * IPS_PER_CARD + rng.integers(0, IPS_PER_CARD, number)
     abroad = rng.integers(0, len(people.country_offset_ms), number)
     country = np.where(rng.random(number) < 0.12, abroad, people.cards.country[card])

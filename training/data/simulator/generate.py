@@ -7,6 +7,7 @@ import numpy as np
 
 from stream.errors import SettingError
 from training.data.simulator import feed, honest, labels, lookalikes, planting
+from training.data.simulator.account import Accounts, render
 from training.data.simulator.bank import bare, draw_bank
 from training.data.simulator.calendar import DAY_MS, day_factors
 from training.data.simulator.finish import finish
@@ -72,6 +73,7 @@ def generate(
     reported = labels.report(bank, rows, rng)
     decisions = labels.decide(bank, rows, reported, rng)
     start_ms = int(begin.timestamp() * 1000)
+    account = Accounts(bank, people, days, seed).live(rows, decisions)
     decisions["decided"] = decisions["decided"] + start_ms
     return History(
         bank=bank,
@@ -82,6 +84,8 @@ def generate(
         look_alike=rows["look_alike"],
         reported=reported,
         decisions=decisions,
+        account=render(bank, people, account, start_ms),
+        customer_of=people.cards.customer,
     )
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from training.data.simulator.account import TYPES as EVENT_TYPES
+from training.data.simulator.account import AccountEvents
 from training.data.simulator.bank import Bank
 from training.data.simulator.feed import ABSENT, Coded, Feed
 from training.data.simulator.labels import SOURCES, VERDICTS
@@ -42,6 +44,8 @@ FIELDS = (
     "card_opened_at",
     "account_opened_at",
 )
+EVENT_FIELDS = ("event_id", "customer_id", "card_id", "type", "event_time", "device_id", "ip")
+LABEL_FIELDS = ("merchant_id", "terminal_id", "device_id")
 _TIME = pa.timestamp("ms", tz="UTC")
 
 
@@ -62,6 +66,10 @@ class History:
         Fraud that becomes known.
     decisions : dict of numpy.ndarray
         Labels: `row`, `verdict`, `source`, `decided` (ms since the epoch), `revision`; sorted by arrival.
+    account : AccountEvents
+        What happened to the accounts, in order of time.
+    customer_of : numpy.ndarray, shape (cards,)
+        Code of each card's customer, whatever the feed says of him.
     """
 
     bank: Bank
@@ -72,6 +80,8 @@ class History:
     look_alike: Array
     reported: Array
     decisions: dict[str, Array]
+    account: AccountEvents
+    customer_of: Array
 
     def __len__(self) -> int:
         return len(self.story)
@@ -84,6 +94,11 @@ class History:
     def ids(self, index: Array) -> list[str]:
         """Transaction ids at positions `index`."""
         prefix = f"{self.bank.seed:x}-{self.seed:x}-"
+        return [f"{prefix}{number:09d}" for number in index.tolist()]
+
+    def event_ids(self, index: Array) -> list[str]:
+        """Ids of the account events at positions `index`."""
+        prefix = f"{self.bank.seed:x}-{self.seed:x}-e"
         return [f"{prefix}{number:09d}" for number in index.tolist()]
 
     def table(self) -> pa.Table:
@@ -115,13 +130,14 @@ class History:
 
     @property
     def labels(self) -> pa.Table:
-        """Feedback in order of arrival: verdict, source, event time, decision time, revision."""
+        """Feedback in order of arrival: verdict, source, event time, decision time, revision; and whom it concerns."""
         rows = self.decisions["row"]
-        cards = self.feed.coded["card_id"]
+        coded = {name: Coded(column.codes[rows], column.pool) for name, column in self.feed.coded.items()}
         return pa.table(
             {
                 "transaction_id": pa.array(self.ids(rows), pa.string()),
-                "card_id": _text(Coded(cards.codes[rows], cards.pool)),
+                "card_id": _text(coded["card_id"]),
+                **{name: _text(coded[name]) for name in LABEL_FIELDS},
                 "verdict": pa.array(VERDICTS).take(pa.array(self.decisions["verdict"])),
                 "source": pa.array(SOURCES).take(pa.array(self.decisions["source"])),
                 "event_time": pa.array(self.feed.event_time[rows], pa.int64()).cast(_TIME),
@@ -130,10 +146,20 @@ class History:
             }
         )
 
+    @property
+    def events(self) -> pa.Table:
+        """What happened to the accounts, in order of time; absent values are null."""
+        columns = {name: _text(column) for name, column in self.account.coded.items()}
+        columns["event_id"] = pa.array(self.event_ids(np.arange(len(self.account))), pa.string())
+        columns["type"] = pa.array(EVENT_TYPES).take(pa.array(self.account.type))
+        columns["event_time"] = pa.array(self.account.time, pa.int64()).cast(_TIME)
+        return pa.table({name: columns[name] for name in EVENT_FIELDS})
+
     def write(self, directory: Path) -> None:
-        """Write transactions.parquet, truth.parquet and labels.parquet into a folder, made if need be."""
+        """Write transactions, truth, labels and events, each a Parquet file, into a folder, made if need be."""
         directory.mkdir(parents=True, exist_ok=True)
-        for name, table in (("transactions", self.table()), ("truth", self.truth), ("labels", self.labels)):
+        tables = {"transactions": self.table(), "truth": self.truth, "labels": self.labels, "events": self.events}
+        for name, table in tables.items():
             pq.write_table(table, directory / f"{name}.parquet", compression="zstd")
 
 

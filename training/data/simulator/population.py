@@ -1,6 +1,7 @@
 """Who takes part: customers with cards, devices and habits; merchants with places and terminals."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -86,6 +87,15 @@ class Population:
     city_latitude: Array
     city_longitude: Array
     country_offset_ms: Array
+
+    @cached_property
+    def owner(self) -> Array:
+        """For each card the first card of its customer, whose phone and address are used with all of his cards."""
+        return np.searchsorted(self.cards.customer, self.cards.customer)
+
+    def address_in(self, country: Array, rng: np.random.Generator) -> Array:
+        """An address of each country that belongs to no card."""
+        return self.foreign_ip + country * IPS_PER_COUNTRY + rng.integers(0, IPS_PER_COUNTRY, len(country))
 
     @property
     def foreign_ip(self) -> int:
@@ -178,7 +188,7 @@ def _draw_cards(bank: Bank, number: int, days: int, merchants: Merchants, rng: n
         city=city,
         country=home[customer],
         opened=opened,
-        account_opened=np.minimum(opened, 0) - rng.exponential(700.0, customer[-1] + 1)[customer],
+        account_opened=_accounts_opened(customer, opened, rng.exponential(700.0, customer[-1] + 1)),
         rate=habits.daily_rate * np.exp(rng.normal(-0.5 * habits.rate_spread**2, habits.rate_spread, number)),
         level=habits.amount_level + habits.amount_spread * rng.normal(size=number),
         spread=habits.own_spread * np.exp(rng.normal(0, 0.3, number)),
@@ -195,6 +205,13 @@ def _draw_cards(bank: Bank, number: int, days: int, merchants: Merchants, rng: n
         favourites=merchants.pick(np.repeat(city[:, None], FAVOURITES, axis=1), rng),
         online_favourites=merchants.pick(online_pool, rng),
     )
+
+
+def _accounts_opened(customer: Array, opened: Array, before: Array) -> Array:
+    """Days at which the accounts were opened: for some customers just before their first card, for others long ago."""
+    first = np.full(len(before), np.inf)
+    np.minimum.at(first, customer, opened)
+    return (first - np.where(before < 250.0, before / 25.0, before))[customer]
 
 
 def luhn_numbers(bins: Array, rng: np.random.Generator) -> list[str]:
