@@ -7,19 +7,28 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from stream.codec.columns import take
+from stream.entities.buckets import Bucket
+from stream.entities.hours import visible_cuts
+from stream.entities.labels import LABEL
+from stream.entities.partials import KINDS, Partials
 from stream.entities.takeover import Takeover
 from stream.events import F64, I64, U64, Columns
 from stream.features import HORIZON_MS, PROGRAM, SEQUENCE_CHANNELS, SEQUENCE_STEPS
-from stream.features.driver import Program
+from stream.features.driver import Program, no_row
 from stream.features.registry import Entity, Matrix
 from stream.state.arena import Arena
 from stream.state.table import CAPACITY
 
 TAKEOVER = "takeover"
+LABELS, OPEN = "label", "open"
 
 
 class Profiles(Protocol):
     """What all partitions together know of merchants and terminals (`stream.entities.merged.Merged`)."""
+
+    def merge(self, partition: int, bucket: Bucket) -> bool:
+        """Add a closed hour of a partition; one that is known changes nothing."""
 
     def look(self, kind: str, keys: U64, clock_at: I64) -> F64:
         """The given rows of one kind of entity, (n, width); NaN where the key is 0 or was never seen."""
@@ -58,9 +67,14 @@ class Book:
         return np.full((len(columns), entity.width), np.nan)
 
 
+def broadcast(program: Program = PROGRAM) -> tuple[str, ...]:
+    """Names of the entities whose counters all partitions share."""
+    return tuple(entity.name for entity in program.given if entity.name != TAKEOVER) or KINDS
+
+
 def new_arena(program: Program = PROGRAM, capacity: int = CAPACITY) -> Arena:
     """Empty state of one partition, with rows laid out for the program."""
-    return Arena(program.layouts, capacity=capacity)
+    return Arena({**program.layouts, LABELS: LABEL}, {OPEN: Partials(broadcast(program))}, capacity)
 
 
 def advance(
@@ -117,20 +131,61 @@ def advance(
     u = habits if habits is not None and told else np.empty((0, len(program.habits)), np.float32)
     if told and u.shape != (n, len(program.habits)):
         raise ValueError(f"habits must be of shape {(n, len(program.habits))}, not {u.shape}")
-    clock_at, news = np.empty(n, np.int64), np.empty(n, np.uint8)
-    clock = program.clocks(columns, arena.watermark, clock_at)
+    x, s = _steps(0), _steps(0)
     if update_only:
-        given = [np.empty((0, entity.width)) for entity in program.given]
-        x, s = np.empty((1, len(program.features)), np.float32), _steps(0)
+        x = np.empty((1, len(program.features)), np.float32)
     else:
-        given = [book.look(entity, columns, clock_at) for entity in program.given]
         x, s = out if out is not None else (np.empty((n, len(program.features)), np.float32), _steps(n))
+    clock_at = np.empty(n, np.int64)
+    clock = program.clocks(columns, arena.watermark, clock_at)
     rows = _rows(arena, columns, program)
-    program.run(rows, given, clock_at, horizon_ms, x, s, u, news, update_only, columns)
+    cuts = visible_cuts(clock_at)
+    if len(cuts) <= 1:
+        _run(arena, columns, book, horizon_ms, program, clock_at, rows, (x, s, u, update_only))
+    else:
+        _check_cards(columns, program)
+        for low, high in zip(cuts, [*cuts[1:], n], strict=True):
+            at = slice(low, high)
+            some = [part if k % 2 == 0 else part[at] for k, part in enumerate(rows)]
+            outs = (x, s, u, True) if update_only else (x[at], s[at], u[at] if told else u, False)
+            _run(arena, take(columns, at), book, horizon_ms, program, clock_at[at], some, outs)
     arena.watermark = clock
-    if "open" in arena.small:
-        arena.open.add(columns, clock_at, news, columns.flags)
+    _close(arena, book, clock)
     return None if update_only else (x, s)
+
+
+def _run(
+    arena: Arena,
+    columns: Columns,
+    book: Book,
+    horizon_ms: int,
+    program: Program,
+    clock_at: I64,
+    rows: list[Any],
+    outs: tuple[Matrix, Matrix, Matrix, bool],
+) -> None:
+    """Pass transactions that all see the same hours of the profiles through the loop."""
+    news = np.empty(len(columns), np.uint8)
+    if len(columns):
+        _close(arena, book, int(clock_at[0]))
+    *made, update_only = outs
+    given = [np.empty((0, e.width)) if update_only else book.look(e, columns, clock_at) for e in program.given]
+    program.run(rows, given, clock_at, horizon_ms, *made, news, update_only, columns)
+    arena.open.add(columns, clock_at, news, columns.flags)
+
+
+def _check_cards(columns: Columns, program: Program) -> None:
+    """Refuse before anything moves what the loop would find once some runs have moved."""
+    missing = np.flatnonzero(getattr(columns, program.entities[0].key) == 0)
+    if len(missing):
+        raise no_row(int(missing[0]))
+
+
+def _close(arena: Arena, book: Book, clock: int) -> None:
+    """Close the hours that the clock has left behind, so that the transactions after it see them."""
+    for bucket in arena.open.close(clock):
+        if book.merged is not None:
+            book.merged.merge(arena.open.partition, bucket)
 
 
 def _steps(n: int) -> Matrix:
@@ -148,4 +203,4 @@ def _rows(arena: Arena, columns: Columns, program: Program) -> list[Any]:
     return found
 
 
-__all__ = ["Arena", "Book", "advance", "new_arena"]
+__all__ = ["LABELS", "OPEN", "Arena", "Book", "advance", "broadcast", "new_arena"]

@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 
 from stream.codec.masking import luhn, mask_text
+from stream.codec.roles import Roles
 from stream.codec.tokens import canonical_card
 from stream.decide import Cuts, alert_id, case_id, threshold_of
 from stream.events import F32, OUTCOMES, TP, Alert, Flag, ModelRef, Reason, Source, Transaction
-from stream.features import FEATURE_NAMES
+from stream.profile import CARDS, StreamProfile
 
 SCHEMA_VERSION = "1.0"
-PROFILE_VERSION = "0"  # no merchant and terminal profiles are merged yet
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,6 +39,7 @@ class Decision:
     x: F32
     reasons: list[Reason]
     rules: list[str]
+    profile_version: str
 
 
 def iso(ms: int) -> str:
@@ -54,8 +55,8 @@ def _holds_card(value: Any) -> bool:
     return digits[0] != "1" and luhn(digits.encode())
 
 
-def masked(row: Transaction, token: str) -> dict[str, Any]:
-    """The transaction without its card number: a token in its place, the first six digits kept beside as ``bin``.
+def masked(row: Transaction, token: str, roles: Roles = CARDS.roles) -> dict[str, Any]:
+    """The transaction, in its stream's words, without its card number: a token in its place, and the first six digits.
 
     Any other text that holds a card number is masked; a number that is one is left out.
     """
@@ -71,13 +72,13 @@ def masked(row: Transaction, token: str) -> dict[str, Any]:
     card = canonical_card(row.card_id)
     if "bin" not in fields and 13 <= len(card) <= 19 and card.isascii() and card.isdigit() and luhn(card.encode()):
         fields["bin"] = card[:6]
-    return fields
+    return {name: fields[role] for role, name in roles.names.items() if role in fields}
 
 
-def features_of(x: F32) -> dict[str, float | None]:
+def features_of(x: F32, names: Sequence[str] = CARDS.feature_names) -> dict[str, float | None]:
     """Feature values on the models' scale, rounded to a millionth; None where missing."""
     values = np.round(x.astype(np.float64), 6).tolist()
-    return {name: None if isnan(value) else value for name, value in zip(FEATURE_NAMES, values, strict=True)}
+    return {name: None if isnan(value) else value for name, value in zip(names, values, strict=True)}
 
 
 @dataclass(slots=True)
@@ -92,6 +93,8 @@ class AlertWriter:
         Of all that decided: models, fusion, features, thresholds, rules and mapping.
     case_hours
         Span of a case.
+    profile
+        The stream's: names of its fields and features.
     clock
         Gives the time of detection.
     """
@@ -99,6 +102,7 @@ class AlertWriter:
     topic_id: str
     panel_hash: str
     case_hours: float
+    profile: StreamProfile = CARDS
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def write(self, decision: Decision, models: Sequence[ModelRef], cuts: Cuts, degraded: bool) -> Alert:
@@ -114,8 +118,8 @@ class AlertWriter:
             threshold=round(threshold_of(d.outcome, cuts), 6),
             scores=d.scores,
             reasons=d.reasons,
-            transaction=masked(d.row, d.card),
-            features=features_of(d.x),
+            transaction=masked(d.row, d.card, self.profile.roles),
+            features=features_of(d.x, self.profile.feature_names),
             panel_hash=self.panel_hash,
             models=list(models),
             rules=d.rules,
@@ -126,7 +130,7 @@ class AlertWriter:
             late=bool(d.flags & Flag.LATE),
             duplicate=bool(d.flags & Flag.DUPLICATE),
             clock_skew=bool(d.flags & Flag.CLOCK_SKEW),
-            profile_version=PROFILE_VERSION,
+            profile_version=d.profile_version,
             event_time=iso(d.event_time),
             detected_at=self.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             source=Source(d.tp.topic, d.tp.partition, d.offset),

@@ -15,7 +15,7 @@ from stream.alerting import AlertWriter, Decision, rounded_scores
 from stream.codec import Decoded, dead_letter
 from stream.decide import Cuts, Outcomes, cuts, decide
 from stream.events import F32, F64, I64, TP, U8, Alert, DeadLetter, ModelRef, Reason, Record
-from stream.features import PROGRAM
+from stream.profile import CARDS, StreamProfile
 from stream.reasons import Explainer, rule_reason, score_reason
 from stream.rules import Rules
 from stream.scoring.panel import PanelScores, Thresholds
@@ -50,6 +50,7 @@ class Part:
     decoded: Decoded
     first_offset: int
     next_offset: int
+    profile_version: str = "0"
 
 
 @dataclass(slots=True)
@@ -78,9 +79,17 @@ class Found:
 class Judge:
     """Decides with one panel, one list of rules and one set of thresholds."""
 
-    def __init__(self, settings: DecisionSettings, panel: PanelLike, rules: Rules, writer: AlertWriter) -> None:
+    def __init__(
+        self,
+        settings: DecisionSettings,
+        panel: PanelLike,
+        rules: Rules,
+        writer: AlertWriter,
+        profile: StreamProfile = CARDS,
+    ) -> None:
         self._settings, self._panel, self._rules, self._writer = settings, panel, rules, writer
-        self._explainer = Explainer(self._logit, panel.neutral_features, panel.neutral_sequence)
+        self._profile = profile
+        self._explainer = Explainer(self._logit, panel.neutral_features, panel.neutral_sequence, profile)
 
     def _logit(self, X: F32, S: F32) -> F64:
         return self._panel.score(X, S).logit
@@ -148,9 +157,10 @@ class Judge:
 
     def _with_rules(self, reasons: list[Reason], found: Found, k: int, *, rules_first: bool) -> list[Reason]:
         """Add the rules that fired; they come first where the score alone would have passed."""
-        rules = [self._rules.rules[r] for r in found.rules[k]]
+        features = self._profile.features
         told = [
-            rule_reason(rule.id, rule.text, rule.columns[0] if rule.columns else None, found.X[k]) for rule in rules
+            rule_reason(rule.id, rule.text, rule.columns[0] if rule.columns else None, found.X[k], features)
+            for rule in (self._rules.rules[r] for r in found.rules[k])
         ]
         return [*told, *reasons] if rules_first else [*reasons, *told]
 
@@ -173,6 +183,7 @@ class Judge:
             x=found.X[k],
             reasons=reasons,
             rules=[self._rules.rules[r].id for r in found.rules[k]],
+            profile_version=part.profile_version,
         )
 
     def _explain(self, found: Found) -> list[list[Reason]]:
@@ -181,7 +192,7 @@ class Judge:
         if not scores.names:
             return [[] for _ in found.owner]
         try:
-            return self._explainer.explain(found.X, found.S, scores.logit, PROGRAM.usual(found.U))
+            return self._explainer.explain(found.X, found.S, scores.logit, self._profile.program.usual(found.U))
         except Exception:  # an alert without its reasons is worth more than no alert
             log.exception("the reasons of %d alerts could not be found", len(found.owner))
             return [[score_reason(score)] for score in scores.score.tolist()]

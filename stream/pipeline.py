@@ -16,15 +16,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream.advance import Arena, Book, advance
+from stream.advance import OPEN, Arena, Book, advance, broadcast
 from stream.alerting import AlertWriter
 from stream.codec import Codec, Decoded, dead_letter, take
 from stream.decide import check_decision
+from stream.entities.merged import Merged
 from stream.errors import FraudstreamError
 from stream.events import F32, TP, Alert, Columns, DeadLetter, Flag, Record
-from stream.features import FEATURES, PROGRAM, SEQUENCE_CHANNELS, SEQUENCE_STEPS
+from stream.features import SEQUENCE_STEPS
 from stream.judge import Judge, PanelLike, Part
-from stream.rules import load_rules
+from stream.profile import load_profile
+from stream.rules import rules_of
 from stream.settings import Settings
 
 log = logging.getLogger("fraudstream.pipeline")
@@ -108,36 +110,42 @@ class Pipeline:
     ----------
     book
         What transactions may know beyond their own partition; `prepare` reads it.
+    profile
+        What the stream is: its fields, entities and features.
 
     Raises
     ------
     SettingError
-        Mapping, rates, token key, rules or thresholds are wrong.
+        Stream profile, mapping, rates, token key, rules or thresholds are wrong.
     """
 
     def __init__(self, settings: Settings, panel: PanelLike, topic_id: str) -> None:
         check_decision(settings.decision)
-        self._codec = Codec(settings)
-        rules = load_rules(settings.decision.rules, FEATURES)
+        self.profile = load_profile(settings.engine.profile)
+        self._program = self.profile.program
+        self._codec = Codec(settings, self.profile.roles)
+        rules = rules_of(self.profile, settings.decision.rules)
         self._horizon_ms = round(settings.engine.horizon_days * DAY_MS)
         self._arenas: dict[TP, Arena] = {}
-        self.book = Book()
+        self.book = Book(Merged(broadcast(self._program)))
         self._free: deque[_Buffers] = deque(maxlen=_BUFFERS)  # filled by `complete`, emptied by `prepare`
         self.panel_hash = self._hash(settings, panel.hash, rules.hash)
-        writer = AlertWriter(topic_id, self.panel_hash, settings.decision.case_hours)
-        self._judge = Judge(settings.decision, panel, rules, writer)
+        writer = AlertWriter(topic_id, self.panel_hash, settings.decision.case_hours, self.profile)
+        self._judge = Judge(settings.decision, panel, rules, writer, self.profile)
 
     def _hash(self, settings: Settings, panel_hash: str, rules_hash: str) -> str:
-        """Of everything that decides: the panel's own hash, rules, mapping, thresholds set by hand, rates."""
+        """Of everything that decides: the panel's own hash, profile, rules, mapping, thresholds set by hand, rates."""
         decision = settings.decision.model_dump_json(exclude={"rules"})
         rates = repr(sorted(self._codec.rates.items()))
-        parts = (panel_hash, rules_hash, settings.mapping.model_dump_json(), decision, rates)
+        parts = (panel_hash, self.profile.hash, rules_hash, settings.mapping.model_dump_json(), decision, rates)
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     # -- partitions
 
     def open(self, tp: TP, arena: Arena) -> None:
         """Begin to work on a partition with its state."""
+        if OPEN in arena.small:
+            arena.open.partition = tp.partition
         self._arenas[tp] = arena
 
     def close(self, tp: TP) -> None:
@@ -186,9 +194,9 @@ class Pipeline:
                 return used
         rows = max(n, _BUFFER_ROWS)
         return _Buffers(
-            np.empty((rows, len(FEATURES)), np.float32),
-            np.empty((rows, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32),
-            np.empty((rows, len(PROGRAM.habits)), np.float32),
+            np.empty((rows, len(self._program.features)), np.float32),
+            np.empty((rows, SEQUENCE_STEPS, len(self.profile.channels)), np.float32),
+            np.empty((rows, len(self._program.habits)), np.float32),
         )
 
     def _open(self, chunks: Sequence[Chunk]) -> list[_Task]:
@@ -218,13 +226,14 @@ class Pipeline:
             log.exception("the features of a batch failed; its %d transactions are tried one by one", len(columns))
             decoded = self._one_by_one(task, decoded, out)
         arena.next_offset = task.next_offset
-        return Part(task.tp, task.records, decoded, task.first_offset, task.next_offset)
+        return Part(task.tp, task.records, decoded, task.first_offset, task.next_offset, self.book.version())
 
     def _advance(self, arena: Arena, columns: Columns, out: _Rows | None) -> None:
+        program, horizon = self._program, self._horizon_ms
         if out is None:
-            advance(arena, columns, self.book, self._horizon_ms, update_only=True)
+            advance(arena, columns, self.book, horizon, update_only=True, program=program)
         else:
-            advance(arena, columns, self.book, self._horizon_ms, out=out[:2], habits=out[2])
+            advance(arena, columns, self.book, horizon, out=out[:2], habits=out[2], program=program)
 
     def _one_by_one(self, task: _Task, decoded: Decoded, out: _Rows | None) -> Decoded:
         dead, kept = list(decoded.dead), list[int]()
