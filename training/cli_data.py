@@ -11,6 +11,15 @@ import typer
 from stream.cliutil import emit_json
 from stream.errors import SettingError
 
+EVENTS_TOPIC = "fraud.events"
+
+
+class Key(StrEnum):
+    """What messages about transactions are keyed by; by customer, all his cards share a partition."""
+
+    CARD = "card_id"
+    CUSTOMER = "customer_id"
+
 
 class Part(StrEnum):
     """Which part of the history is sent."""
@@ -25,6 +34,10 @@ def simulate(
     bootstrap: Annotated[str, typer.Option(help="Kafka to send to, host:port.")] = "",
     topic: Annotated[str, typer.Option(help="Topic of the transactions; it must exist.")] = "fraud.transactions",
     feedback_topic: Annotated[str, typer.Option(help="Topic of the labels, sent as they arrive; none if empty.")] = "",
+    events_topic: Annotated[
+        str, typer.Option(help="Topic of the account events; fraud.events, if it exists, when left out.")
+    ] = "",
+    no_events: Annotated[bool, typer.Option("--no-events", help="Send no account events.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write Parquet files into this folder instead of Kafka.")] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Also write the truth of what was sent (.jsonl, .csv, .parquet).")
@@ -45,15 +58,41 @@ def simulate(
     warmup_days: Annotated[float, typer.Option(help="Length of the warm-up part.", min=0)] = 0.0,
     late_share: Annotated[float, typer.Option(help="Share of messages that come late.", min=0, max=1)] = 0.0003,
     repeat_share: Annotated[float, typer.Option(help="Share of messages sent twice, same id.", min=0, max=1)] = 0.0003,
+    key: Annotated[Key, typer.Option(help="What transactions and labels are keyed by.")] = Key.CARD,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Simulate a bank's card transactions, with seven kinds of fraud and honest look-alikes, into Kafka or files.
 
     The same seeds always give the same transactions, so that a history can be sent in two parts: the warm-up flat
-    out, then the rest in compressed time. SIGINT and SIGTERM end it cleanly: what was sent is durable.
+    out, then the rest in compressed time. What happens to the accounts (sign-ins, changes) goes along. SIGINT and
+    SIGTERM end it cleanly: what was sent is durable.
 
     Example: fraudstream simulate --bootstrap 127.0.0.1:9092 --cards 3000 --days 45 --speed 20000
     """
+    _refuse_nonsense(bootstrap, out, rate, speed, part, warmup_days, days)
+    begin = _start(start, days)
+    told = "" if no_events or out is not None else _events_topic(bootstrap, events_topic, quiet=json)
+    if bootstrap:
+        _demand_topics(bootstrap, [topic, feedback_topic, told])
+    from training.data.simulate import Target
+    from training.data.simulator import generate
+
+    if not json:
+        sys.stderr.write(f"simulating bank {bank}, seed {seed}: {cards:,} cards, {days} days from {begin:%Y-%m-%d}\n")
+    size: dict[str, Any] = {"cards": cards, "days": days, "start": begin, "prevalence_bp": prevalence_bp}
+    history = generate(bank_seed=bank, seed=seed, **size, stories=story or None, bare_feed=bare)
+    if out is not None:
+        summary = _write(history, out)
+    else:
+        cut = {"part": part.value, "warmup_days": warmup_days, "late": late_share, "repeated": repeat_share}
+        target = Target(bootstrap, topic, feedback_topic, told, rate, speed, key.value)
+        summary = _send(history, _planned(history, begin, cut), target, truth, quiet=json)
+    _print(summary | {"bank": bank, "seed": seed, "part": part.value}, json)
+
+
+def _refuse_nonsense(
+    bootstrap: str, out: Path | None, rate: float, speed: float, part: Part, warmup_days: float, days: int
+) -> None:
     if bool(bootstrap) == (out is not None):
         raise SettingError("simulate needs a place to write to: give either --bootstrap HOST:PORT or --out FOLDER.")
     if rate and speed:
@@ -62,51 +101,41 @@ def simulate(
         )
     if part is not Part.ALL and not 0 < warmup_days < days:
         raise SettingError(f"--part {part.value} needs --warmup-days between 0 and --days {days}.")
-    begin = _start(start, days)
-    if bootstrap:
-        _demand_topics(bootstrap, [topic, feedback_topic])
-    from training.data.simulator import generate
-
-    if not json:
-        sys.stderr.write(f"simulating bank {bank}, seed {seed}: {cards:,} cards, {days} days from {begin:%Y-%m-%d}\n")
-    history = generate(
-        bank_seed=bank,
-        seed=seed,
-        cards=cards,
-        days=days,
-        start=begin,
-        prevalence_bp=prevalence_bp,
-        stories=story or None,
-        bare_feed=bare,
-    )
-    if out is not None:
-        summary = _write(history, out)
-    else:
-        from training.data.simulate import Target
-        from training.data.simulator.delivery import deliver
-
-        delivery = deliver(
-            history,
-            int(begin.timestamp() * 1000),
-            part=part.value,
-            warmup_days=warmup_days,
-            late=late_share,
-            repeated=repeat_share,
-        )
-        target = Target(bootstrap, topic, feedback_topic or None, rate, speed)
-        summary = _send(history, delivery, target, truth, quiet=json)
-    summary |= {"bank": bank, "seed": seed, "part": part.value}
-    _print(summary, json)
 
 
-def _demand_topics(bootstrap: str, topics: list[str]) -> None:
-    """Stop before any work when the broker or a topic is not there; the clients' own complaints add nothing."""
+def _events_topic(bootstrap: str, named: str, *, quiet: bool) -> str:
+    """The topic of the account events: the one that is named, else the usual one if the broker has it."""
+    from training.data.topics import exists
+
+    if named:
+        return named
+    _hush()
+    if exists(bootstrap, EVENTS_TOPIC):
+        return EVENTS_TOPIC
+    if not quiet:
+        sys.stderr.write(f"the broker has no topic {EVENTS_TOPIC}: what happens to accounts is not sent\n")
+    return ""
+
+
+def _planned(history: Any, begin: dt.datetime, cut: dict[str, Any]) -> Any:
+    from training.data.simulator.delivery import deliver
+
+    return deliver(history, int(begin.timestamp() * 1000), **cut)
+
+
+def _hush() -> None:
+    """The clients' own complaints add nothing to the sentences that are said here."""
     import logging
-
-    from training.data.topics import partitions_of
 
     for client in ("kafka", "aiokafka"):
         logging.getLogger(client).setLevel(logging.CRITICAL)
+
+
+def _demand_topics(bootstrap: str, topics: list[str]) -> None:
+    """Stop before any work when the broker or a topic is not there."""
+    from training.data.topics import partitions_of
+
+    _hush()
     for topic in filter(None, topics):
         partitions_of(bootstrap, topic)
 
@@ -131,7 +160,11 @@ def _write(history: Any, out: Path) -> dict[str, Any]:
     from training.data.simulate import describe
 
     history.write(out)
-    return describe(history, np.arange(len(history))) | {"labels": len(history.decisions["row"]), "directory": str(out)}
+    return describe(history, np.arange(len(history))) | {
+        "labels": len(history.decisions["row"]),
+        "events": len(history.account),
+        "directory": str(out),
+    }
 
 
 def _send(history: Any, delivery: Any, target: Any, truth: Path | None, *, quiet: bool) -> dict[str, Any]:
@@ -142,13 +175,13 @@ def _send(history: Any, delivery: Any, target: Any, truth: Path | None, *, quiet
         raise SettingError(f"--truth {truth} ends in {truth.suffix!r}: name a .jsonl, .csv or .parquet file.")
     with stop_signal() as stop:
         progress = Progress(len(delivery.row), quiet)
-        labels = send(history, delivery, target, stop, progress)
+        beside = send(history, delivery, target, stop, progress)
         seconds, rate = progress.seconds, progress.rate
         sent = delivery.row[: progress.sent]
         if truth is not None:
             write_truth(history, sent, truth)
     return describe(history, sent) | {
-        "labels": labels,
+        **beside,
         "repeated": len(sent) - len(set(sent.tolist())),
         "seconds": round(seconds, 3),
         "rate": round(rate, 1),

@@ -35,8 +35,8 @@ class Sender(Protocol):
         """Wait until everything is durable, then disconnect."""
 
 
-class Partitioner:
-    """Kafka's default partition of a key, remembered for keys that come again.
+class Connection:
+    """What both senders know of the broker: Kafka's default partition of a key, remembered for keys that come again.
 
     Parameters
     ----------
@@ -45,25 +45,25 @@ class Partitioner:
     """
 
     def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+        self.bootstrap = bootstrap
         self._topics: dict[str, tuple[list[int], dict[bytes, int]]] = {}
 
-    def of(self, topic: str, keys: Sequence[bytes]) -> list[int]:
+    def partitions(self, topic: str, keys: Sequence[bytes]) -> list[int]:
         """The partition of each key."""
         if topic not in self._topics:
-            self._topics[topic] = (partitions_of(self._bootstrap, topic), {})
+            self._topics[topic] = (partitions_of(self.bootstrap, topic), {})
         partitions, known = self._topics[topic]
         for key in set(keys) - known.keys():
             known[key] = partitions[(murmur2(key) & 0x7FFFFFFF) % len(partitions)]
         return [known[key] for key in keys]
 
+    def stopped(self, error: BaseException) -> BrokerError:
+        """The one sentence for a broker that no longer takes messages."""
+        return BrokerError(f"Kafka at {self.bootstrap} stopped taking messages: {error!r}")
 
-class BatchSender:
+
+class BatchSender(Connection):
     """Flat out: record batches built by hand (0.9 us a message), sent by a thread of its own.
-
-    Parameters
-    ----------
-    bootstrap : str
 
     Raises
     ------
@@ -72,8 +72,7 @@ class BatchSender:
     """
 
     def __init__(self, bootstrap: str) -> None:
-        self._partitioner = Partitioner(bootstrap)
-        self._bootstrap = bootstrap
+        super().__init__(bootstrap)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sender", daemon=True)
         self._thread.start()
@@ -86,7 +85,7 @@ class BatchSender:
 
     def send(self, topic: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Send messages in order of each key; blocks while `CHUNKS_IN_FLIGHT` earlier calls are not durable."""
-        partitions = self._partitioner.of(topic, keys)
+        partitions = self.partitions(topic, keys)
         while len(self._pending) >= CHUNKS_IN_FLIGHT:
             self._settle()
         self._pending.append(self._run(self._send(topic, partitions, keys, values)))
@@ -107,7 +106,7 @@ class BatchSender:
         try:
             self._pending.popleft().result(DELIVERY_SECONDS)
         except (AioKafkaError, TimeoutError) as error:
-            raise BrokerError(f"Kafka at {self._bootstrap} stopped taking messages: {error!r}") from error
+            raise self.stopped(error) from error
 
     def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -116,7 +115,7 @@ class BatchSender:
 
     async def _open(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            bootstrap_servers=self.bootstrap,
             acks="all",
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,
@@ -149,12 +148,8 @@ class BatchSender:
         await asyncio.gather(*delivered)
 
 
-class PlainSender:
+class PlainSender(Connection):
     """Ordinary rates: kafka-python's producer (30 us a message), each message as soon as it is given.
-
-    Parameters
-    ----------
-    bootstrap : str
 
     Raises
     ------
@@ -163,8 +158,7 @@ class PlainSender:
     """
 
     def __init__(self, bootstrap: str) -> None:
-        self._partitioner = Partitioner(bootstrap)
-        self._bootstrap = bootstrap
+        super().__init__(bootstrap)
         self._failed: list[BaseException] = []
         try:
             self._producer = KafkaProducer(
@@ -175,7 +169,7 @@ class PlainSender:
 
     def send(self, topic: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Send messages in order."""
-        for partition, key, value in zip(self._partitioner.of(topic, keys), keys, values, strict=True):
+        for partition, key, value in zip(self.partitions(topic, keys), keys, values, strict=True):
             sent = self._producer.send(topic, key=key, value=value, partition=partition)
             sent.add_errback(self._failed.append)
         self._check()
@@ -191,7 +185,7 @@ class PlainSender:
 
     def _check(self) -> None:
         if self._failed:
-            raise BrokerError(f"Kafka at {self._bootstrap} stopped taking messages: {self._failed[0]!r}")
+            raise self.stopped(self._failed[0])
 
 
 PLAIN_RATE = 15_000.0

@@ -2,9 +2,10 @@
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -13,27 +14,63 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from stream.errors import SettingError
-from training.data.pace import Progress, due_chunks, due_times
-from training.data.sender import open_sender
+from training.data.pace import CHUNK, Progress, due_chunks, due_times
+from training.data.sender import Sender, open_sender
 from training.data.simulator import Encoder, History
 from training.data.simulator.delivery import Delivery
 from training.data.simulator.rows import Array
 from training.data.simulator.stories import STORIES
 
+Encode = Callable[[Array], tuple[list[bytes], list[bytes]]]
+
 
 @dataclass(frozen=True)
 class Target:
-    """Where messages go and how fast: `rate` a second, or event time compressed by `speed`, or flat out."""
+    """Where messages go and how fast: `rate` a second, or event time compressed by `speed`, or flat out.
+
+    A topic without a name gets nothing. Transactions and labels are keyed by `key`, account events by customer.
+    """
 
     bootstrap: str
     topic: str
-    feedback_topic: str | None
-    rate: float
-    speed: float
+    feedback_topic: str = ""
+    events_topic: str = ""
+    rate: float = 0.0
+    speed: float = 0.0
+    key: Literal["card_id", "customer_id"] = "card_id"
 
 
-def send(history: History, delivery: Delivery, target: Target, stop: threading.Event, progress: Progress) -> int:
-    """Send a delivery; labels go along when their time has come.
+class Side:
+    """Messages that go along with the transactions as their time comes.
+
+    Parameters
+    ----------
+    topic
+        Where to; nowhere when empty.
+    position, arrival
+        What to send, in order, and when it arrives (m,), ms.
+    encode
+        Gives keys and messages of positions.
+    """
+
+    def __init__(self, topic: str, position: Array, arrival: Array, encode: Encode) -> None:
+        self._topic, self._position, self._arrival, self._encode = topic, position, arrival, encode
+        self.sent = 0
+
+    def send(self, sender: Sender, until: int | None = None) -> None:
+        """Send what has arrived up to a time; all of it without one."""
+        if not self._topic:
+            return
+        end = len(self._position) if until is None else int(np.searchsorted(self._arrival, until, side="right"))
+        for low in range(self.sent, end, CHUNK):
+            sender.send(self._topic, *self._encode(self._position[low : min(end, low + CHUNK)]))
+        self.sent = max(self.sent, end)
+
+
+def send(
+    history: History, delivery: Delivery, target: Target, stop: threading.Event, progress: Progress
+) -> dict[str, int]:
+    """Send a delivery; account events go before, labels after the transactions that arrive at the same time.
 
     Parameters
     ----------
@@ -50,8 +87,8 @@ def send(history: History, delivery: Delivery, target: Target, stop: threading.E
 
     Returns
     -------
-    int
-        Number of labels sent; transactions are counted by `progress`.
+    dict
+        Numbers of labels and account events sent; transactions are counted by `progress`.
 
     Raises
     ------
@@ -62,26 +99,23 @@ def send(history: History, delivery: Delivery, target: Target, stop: threading.E
     """
     due = due_times(delivery.arrival, rate=target.rate, speed=target.speed)
     expected = 0.0 if due is None or not len(due) else len(due) / max(float(due[-1]), 1e-3)
-    encoder, labels_sent = Encoder(history), 0
+    encoder = Encoder(history, target.key)
+    labels = Side(target.feedback_topic, delivery.label, delivery.label_arrival, encoder.feedback)
+    events = Side(target.events_topic, delivery.event, delivery.event_arrival, encoder.events)
     sender = open_sender(target.bootstrap, expected)
     try:
         for low, high in due_chunks(due, len(delivery.row), stop):
-            rows = delivery.row[low:high]
+            rows, now = delivery.row[low:high], int(delivery.arrival[high - 1])
+            events.send(sender, now)
             sender.send(target.topic, encoder.keys(rows), encoder.values(rows))
-            now = int(delivery.arrival[high - 1])
             progress.add(high - low, lambda now=now: moment(now))  # type: ignore[misc]
-            if target.feedback_topic:
-                ready = int(np.searchsorted(delivery.label_arrival, now, side="right"))
-                labels = delivery.label[labels_sent:ready]
-                if len(labels):
-                    sender.send(target.feedback_topic, *encoder.feedback(labels))
-                    labels_sent = ready
-        if target.feedback_topic and not stop.is_set() and labels_sent < len(delivery.label):
-            sender.send(target.feedback_topic, *encoder.feedback(delivery.label[labels_sent:]))
-            labels_sent = len(delivery.label)
+            labels.send(sender, now)
+        if not stop.is_set():
+            events.send(sender)
+            labels.send(sender)
     finally:
         sender.close()
-    return labels_sent
+    return {"labels": labels.sent, "events": events.sent}
 
 
 def moment(time_ms: int) -> str:

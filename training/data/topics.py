@@ -56,11 +56,20 @@ def partitions_of(bootstrap: str, topic: str) -> list[int]:
     BrokerError
         If no broker answers.
     """
-    with consumer(bootstrap) as opened:
-        found = opened.partitions_for_topic(topic) if topic in opened.topics() else None
+    found = _partitions(bootstrap, topic)
     if not found:
         raise SettingError(f"the topic {topic!r} does not exist at {bootstrap}: create it or correct the topic's name.")
     return sorted(found)
+
+
+def exists(bootstrap: str, topic: str) -> bool:
+    """Whether the broker has a topic; it is never created by asking. Raises as `partitions_of`, for the broker."""
+    return bool(_partitions(bootstrap, topic))
+
+
+def _partitions(bootstrap: str, topic: str) -> set[int] | None:
+    with consumer(bootstrap) as opened:
+        return opened.partitions_for_topic(topic) if topic in opened.topics() else None
 
 
 def end_offsets(bootstrap: str, topic: str) -> dict[int, int]:
