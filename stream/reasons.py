@@ -6,15 +6,15 @@ in Robnik-Šikonja and Kononenko 2008). Two batches through the panel explain al
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from math import isfinite, isnan
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.events import F32, F64, Reason
-from stream.features import FAMILY_SLICES, FEATURES, SEQUENCE_CHANNELS
+from stream.features.registry import Feature
+from stream.profile import CARDS, StreamProfile
 
 TOP = 3
 CANDIDATES = 3  # features of a family that are tried one by one: those furthest from their neutral value
@@ -26,20 +26,7 @@ Mask = npt.NDArray[np.bool_]
 NO_HISTORY = "NO_HISTORY"
 NOT_KNOWN = "NOT_KNOWN"
 
-_FAMILIES = tuple(FAMILY_SLICES)
-_PRESENT = next(i for i, channel in enumerate(SEQUENCE_CHANNELS) if channel.name == "present")
-_FAMILY_CHANNELS = {
-    name: [i for i, channel in enumerate(SEQUENCE_CHANNELS) if channel.family == name] for name in _FAMILIES
-}
-_FEATURE_CHANNELS = {
-    column: [i for i, channel in enumerate(SEQUENCE_CHANNELS) if channel.feature == feature.name]
-    for column, feature in enumerate(FEATURES)
-    if any(channel.feature == feature.name for channel in SEQUENCE_CHANNELS)
-}
-_SPREAD = np.array([(f.high - f.low) / 2 if f.scale == "linear" else 2.0 for f in FEATURES], np.float32)
 
-
-@dataclass(slots=True)
 class Explainer:
     """Explains alerts with the panel that decided them.
 
@@ -49,11 +36,28 @@ class Explainer:
         ``(X, S) -> fused logit (n,)``.
     neutral_features, neutral_sequence
         What is usual, (d,) and (C,); NaN means missing is usual.
+    profile
+        The stream's: its families, features and what the cards are called.
     """
 
-    logit_of: LogitOf
-    neutral_features: F32
-    neutral_sequence: F32
+    def __init__(
+        self, logit_of: LogitOf, neutral_features: F32, neutral_sequence: F32, profile: StreamProfile = CARDS
+    ) -> None:
+        self.logit_of, self.neutral_features, self.neutral_sequence = logit_of, neutral_features, neutral_sequence
+        self._features, self._noun = profile.features, profile.noun
+        self._slices, channels = profile.slices, profile.channels
+        self._families = tuple(self._slices)
+        self._present = next(i for i, channel in enumerate(channels) if channel.name == "present")
+        self._family_channels = {
+            name: [i for i, channel in enumerate(channels) if channel.family == name] for name in self._families
+        }
+        by_feature = {
+            column: [i for i, channel in enumerate(channels) if channel.feature == feature.name]
+            for column, feature in enumerate(self._features)
+        }
+        self._feature_channels = {column: some for column, some in by_feature.items() if some}
+        spread = [(f.high - f.low) / 2 if f.scale == "linear" else 2.0 for f in self._features]
+        self._spread = np.array(spread, np.float32)
 
     def explain(self, X: F32, S: F32, logit: F64, usual: F32) -> list[list[Reason]]:
         """Find the three weightiest families of each alert, and in each the feature behind it.
@@ -79,12 +83,12 @@ class Explainer:
         weights = np.take_along_axis(drops, families, axis=1)
         counts = weights > 0
         counts[:, 0] = True
-        columns = self._features(X, S, logit, families, counts)
-        is_new = (S[:, -2, _PRESENT] < 0.5).tolist()
+        columns = self._weightiest(X, S, logit, families, counts)
+        is_new = (S[:, -2, self._present] < 0.5).tolist()
         return [
             _merged(
                 [
-                    _reason(column, float(X[i, column]), float(usual[i, column]), weight, is_new[i])
+                    self._reason(column, float(X[i, column]), float(usual[i, column]), weight, is_new[i])
                     for column, weight, some in zip(columns[i], weights[i].tolist(), counts[i].tolist(), strict=True)
                     if some
                 ]
@@ -94,25 +98,25 @@ class Explainer:
 
     def _family_drops(self, X: F32, S: F32, logit: F64) -> F64:
         """How far the logit falls when a family is as usual, float64 (k, families)."""
-        k, m = len(X), len(_FAMILIES)
+        k, m = len(X), len(self._families)
         xs = np.repeat(X[:, None], m, axis=1)
         ss = np.repeat(S[:, None], m, axis=1)
-        for j, name in enumerate(_FAMILIES):
-            where = FAMILY_SLICES[name]
+        for j, name in enumerate(self._families):
+            where = self._slices[name]
             xs[:, j, where] = self.neutral_features[where]
-            for channel in _FAMILY_CHANNELS[name]:
+            for channel in self._family_channels[name]:
                 ss[:, j, :, channel] = self._usual_channel(S, channel)
         changed = self.logit_of(xs.reshape(k * m, -1), ss.reshape(k * m, *S.shape[1:])).reshape(k, m)
         return np.nan_to_num(logit[:, None] - changed, nan=-np.inf, posinf=-np.inf)
 
-    def _features(self, X: F32, S: F32, logit: F64, families: Index, counts: Mask) -> list[list[int]]:
+    def _weightiest(self, X: F32, S: F32, logit: F64, families: Index, counts: Mask) -> list[list[int]]:
         """For each alert and each family that counts, the column whose neutral value makes the logit fall furthest."""
         candidates = self._candidates(X)[families, np.arange(len(X))[:, None]]  # (k, TOP, CANDIDATES)
         tried = np.broadcast_to(counts[:, :, None], candidates.shape)
         rows, columns = np.nonzero(tried)[0], candidates[tried]
         xs, ss = X[rows], S[rows]
         xs[np.arange(len(rows)), columns] = self.neutral_features[columns]
-        for column, channels in _FEATURE_CHANNELS.items():
+        for column, channels in self._feature_channels.items():
             here = np.flatnonzero(columns == column)
             for channel in channels if len(here) else ():
                 ss[here, :, channel] = self._usual_channel(S[rows[here]], channel)
@@ -124,36 +128,36 @@ class Explainer:
 
     def _usual_channel(self, S: F32, channel: int) -> F32:
         """One channel (n, K) with its neutral value at the steps that exist."""
-        return np.where(S[:, :, _PRESENT] > 0.5, self.neutral_sequence[channel], S[:, :, channel])
+        return np.where(S[:, :, self._present] > 0.5, self.neutral_sequence[channel], S[:, :, channel])
 
     def _candidates(self, X: F32) -> Index:
         """The columns of each family that are furthest from neutral, int64 (families, k, CANDIDATES)."""
-        away = np.nan_to_num(np.abs(X - self.neutral_features) / _SPREAD, nan=-1.0)
+        away = np.nan_to_num(np.abs(X - self.neutral_features) / self._spread, nan=-1.0)
         away[np.isnan(X) != np.isnan(self.neutral_features)] = 0.5
-        found = np.empty((len(_FAMILIES), len(X), CANDIDATES), np.int64)
-        for j, name in enumerate(_FAMILIES):
-            where = FAMILY_SLICES[name]
-            found[j] = np.argsort(-away[:, where], axis=1, kind="stable")[:, :CANDIDATES] + where.start
+        found = np.zeros((len(self._families), len(X), CANDIDATES), np.int64)
+        for j, name in enumerate(self._families):
+            where = self._slices[name]
+            nearest = np.argsort(-away[:, where], axis=1, kind="stable") + where.start
+            found[j] = nearest[:, np.minimum(np.arange(CANDIDATES), nearest.shape[1] - 1)]
         return found
+
+    def _reason(self, column: int, value: float, usual: float, drop: float, is_new: bool) -> Reason:
+        feature = self._features[column]
+        weight = round(drop, 4) if isfinite(drop) else 0.0
+        if isnan(value):
+            if is_new:
+                text = f"This {self._noun} has no history here, so what is usual for it is not known"
+                return Reason(NO_HISTORY, text, feature.name, None, None, weight)
+            text = f"Not known for this transaction: {feature.meaning}"
+            return Reason(NOT_KNOWN, text, feature.name, None, None, weight)
+        habit = None if is_new or isnan(usual) else _rounded(usual)
+        text = feature.text.format(value=feature.shown(value), usual=feature.written(None if habit is None else usual))
+        text = text.removesuffix(": yes")
+        return Reason(feature.code, text, feature.name, _rounded(feature.natural(value)), habit, weight)
 
 
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
-
-
-def _reason(column: int, value: float, usual: float, drop: float, is_new: bool) -> Reason:
-    feature = FEATURES[column]
-    weight = round(drop, 4) if isfinite(drop) else 0.0
-    if isnan(value):
-        if is_new:
-            text = "This card has no history here, so what is usual for it is not known"
-            return Reason(NO_HISTORY, text, feature.name, None, None, weight)
-        text = f"Not known for this transaction: {feature.meaning}"
-        return Reason(NOT_KNOWN, text, feature.name, None, None, weight)
-    habit = None if is_new or isnan(usual) else _rounded(usual)
-    text = feature.text.format(value=feature.shown(value), usual=feature.written(None if habit is None else usual))
-    text = text.removesuffix(": yes")
-    return Reason(feature.code, text, feature.name, _rounded(feature.natural(value)), habit, weight)
 
 
 def _merged(reasons: list[Reason]) -> list[Reason]:
@@ -168,11 +172,13 @@ def _merged(reasons: list[Reason]) -> list[Reason]:
     return sorted(by_code.values(), key=lambda reason: -reason.contribution)
 
 
-def rule_reason(rule_id: str, text: str, column: int | None, x: F32) -> Reason:
+def rule_reason(
+    rule_id: str, text: str, column: int | None, x: F32, features: Sequence[Feature] = CARDS.features
+) -> Reason:
     """The reason that a rule gives, with the value of its first condition on a feature."""
     if column is None:
         return Reason(rule_id, text, "", None, None, 0.0)
-    feature = FEATURES[column]
+    feature = features[column]
     value = float(x[column])
     return Reason(rule_id, text, feature.name, _rounded(feature.natural(value)), None, 0.0)
 

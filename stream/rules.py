@@ -100,8 +100,46 @@ class Rules:
         return held
 
 
-def load_rules(path: Path | None, features: Sequence[FeatureLike]) -> Rules:
+class Ruled(Protocol):
+    """The part of `stream.profile.StreamProfile` that rules need."""
+
+    @property
+    def name(self) -> str:
+        """The profile's name."""
+
+    @property
+    def rules(self) -> Path | None:
+        """Its own file of rules; None for none."""
+
+    @property
+    def features(self) -> Sequence[FeatureLike]:
+        """What rules may speak of."""
+
+
+def rules_of(profile: Ruled, path: Path | None) -> Rules:
+    """The rules of a stream: those of the setting ``decision.rules``, else the profile's own, else none.
+
+    Raises
+    ------
+    SettingError
+        The file cannot be read, or a rule is wrong; the sentence names the rule.
+    """
+    if path is not None:
+        return load_rules(path, profile.features)
+    if profile.rules is None:
+        return Rules((), "", hashlib.sha256(b"").hexdigest())
+    return load_rules(profile.rules, profile.features, f"stream profile {profile.name}")
+
+
+def load_rules(path: Path | None, features: Sequence[FeatureLike], named_by: str = "setting decision.rules") -> Rules:
     """Read and check a file of rules; the shipped one when `path` is None.
+
+    Parameters
+    ----------
+    features
+        What the rules may speak of.
+    named_by
+        Who names the file, for the sentence that says what is wrong with it.
 
     Raises
     ------
@@ -113,22 +151,22 @@ def load_rules(path: Path | None, features: Sequence[FeatureLike]) -> Rules:
         data = source.read_bytes()
         table = tomllib.loads(data.decode("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingError(f"setting decision.rules: {source} cannot be read as TOML ({error})") from None
+        raise SettingError(f"{named_by}: {source} cannot be read as TOML ({error})") from None
     known = {feature.name: (column, feature.scale) for column, feature in enumerate(features)}
     given = table.get("rules", [])
     if not isinstance(given, list) or table.keys() - {"version", "rules"}:
-        raise SettingError(f"setting decision.rules: {source} may hold only version and [[rules]]")
+        raise SettingError(f"{named_by}: {source} may hold only version and [[rules]]")
     rules: list[Rule] = []
     for position, entry in enumerate(given, 1):
         try:
             rules.append(_rule(entry, known))
         except _RuleError as error:
             name = entry.get("id", f"number {position}") if isinstance(entry, dict) else f"number {position}"
-            raise SettingError(f"setting decision.rules: rule {name} in {source} {error}") from None
+            raise SettingError(f"{named_by}: rule {name} in {source} {error}") from None
     ids = [rule.id for rule in rules]
     for name in ids:
         if ids.count(name) > 1:
-            raise SettingError(f"setting decision.rules: rule {name} stands twice in {source}; rename one")
+            raise SettingError(f"{named_by}: rule {name} stands twice in {source}; rename one")
     return Rules(rules, str(table.get("version", "")), hashlib.sha256(data).hexdigest())
 
 

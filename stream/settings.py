@@ -54,15 +54,25 @@ class TopicSettings(Section):
     alerts: str = "fraud.alerts"
     dead_letters: str = "fraud.dead_letters"
     feedback: str = "fraud.feedback"
+    checkpoints: str = Field("fraud.checkpoints", description="compacted; empty: keep no checkpoints")
 
 
 class EngineSettings(Section):
     """Batches, memory and event time."""
 
+    profile: str = Field(
+        "cards", min_length=1, description="stream profile: cards, package.module:OBJECT or an entry point's name"
+    )
     batch_max: int = Field(16_384, ge=1, le=65_536, description="transactions scored at once")
     pending_max: int = Field(65_536, ge=1, description="transactions held in memory before fetching pauses")
     pending_max_mb: int = Field(64, ge=1, description="bytes held in memory before fetching pauses, MiB")
-    state: Literal["rebuild", "empty"] = Field("rebuild", description="at start: replay the topic, or begin blind")
+    state: Literal["checkpoint", "rebuild", "empty"] = Field(
+        "checkpoint", description="at take-over: load the checkpoint and replay the rest, replay all, or begin blind"
+    )
+    checkpoint_s: float = Field(60.0, ge=1, le=86_400, description="seconds between checkpoints")
+    checkpoint_events: int = Field(
+        1_000_000, ge=1_000, description="transactions after which a checkpoint begins sooner: bounds the replay"
+    )
     horizon_days: float = Field(30.0, gt=0, le=366, description="older events are scored, flagged late, update nothing")
     clock_skew_s: float = Field(
         300.0, ge=0, le=366 * 86_400, description="tolerated lead of event time over the log's append time"

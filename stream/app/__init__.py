@@ -18,6 +18,7 @@ from stream.settings import Settings
 if TYPE_CHECKING:
     from stream.app.checks import Topics
     from stream.monitor.metrics import Metrics
+    from stream.panels import RulesAlone
     from stream.scoring.panel import Panel
 
 log = logging.getLogger("fraudstream")
@@ -93,7 +94,7 @@ def _in_background(work: Callable[[], T]) -> Callable[[], T]:
     return future.result
 
 
-def _load_panel(settings: Settings, metrics: Metrics) -> Panel:
+def _load_panel(settings: Settings, metrics: Metrics) -> Panel | RulesAlone:
     from stream.panels import load_panel
 
     silent: set[str] = set()
@@ -116,19 +117,20 @@ def _load_panel(settings: Settings, metrics: Metrics) -> Panel:
     return panel
 
 
-def _print_start(settings: Settings, panel: Panel, topics: Topics, url: str) -> None:
+def _print_start(settings: Settings, panel: Panel | RulesAlone, topics: Topics, url: str) -> None:
     names, kafka = settings.topics, settings.kafka
     state = {
         "rebuild": "in memory; rebuilt by replaying the topic from its beginning at every take-over",
-        "empty": "in memory; begins empty: cards look new until they were seen again",
+        "empty": "in memory; begins empty: everything looks new until it was seen again",
     }[settings.engine.state]
     devices = ", ".join(f"{scorer} on {device}" for scorer, device in panel.device_info.items())
+    models = ", ".join(f"{m.name} {m.version}" for m in panel.models) or "none: rules alone decide"
     _say(
         f"fraudstream worker, group {kafka.group} on {kafka.bootstrap}\n"
+        f"  stream  {settings.engine.profile}\n"
         f"  from    {names.transactions} ({topics.partitions} partitions)\n"
         f"  to      {names.alerts}, dead letters {names.dead_letters}\n"
-        f"  models  {', '.join(f'{m.name} {m.version}' for m in panel.models)}"
-        f"{' (trained on simulated data)' if panel.simulated else ''}; panel {panel.hash[:12]}\n"
+        f"  models  {models}{' (trained on simulated data)' if panel.simulated else ''}; panel {panel.hash[:12]}\n"
         f"  device  {devices or settings.models.device}\n"
         f"  state   {state}\n"
         f"  metrics {url}/metrics"
@@ -136,7 +138,7 @@ def _print_start(settings: Settings, panel: Panel, topics: Topics, url: str) -> 
     if settings.security.token_key is None and settings.security.token_key_file is None:
         log.warning(
             "security.token_key is not set: a key of this process is drawn, so card tokens change at every start and "
-            "differ between workers; set security.token_key or security.token_key_file"
+            "differ between workers, and no checkpoint is kept; set security.token_key or security.token_key_file"
         )
 
 

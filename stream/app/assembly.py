@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
 import time
@@ -9,15 +10,20 @@ from collections.abc import Callable
 
 import uvloop
 
+from stream.advance import new_arena
 from stream.app.checks import Topics
 from stream.app.delivery import Deliverer
 from stream.app.engine import Engine
 from stream.app.worker import Worker
+from stream.judge import PanelLike
+from stream.checkpoint.identity import keeps_checkpoints
+from stream.checkpoint.keeper import Keeper
+from stream.checkpoint.marker import TipMark
+from stream.features import FEATURES_VERSION
 from stream.monitor.health import Health
 from stream.monitor.metrics import Metrics
 from stream.pipeline import Pipeline
 from stream.recovery import Recovery
-from stream.scoring.panel import Panel
 from stream.settings import Settings
 from stream.sinks.alerts import AlertLog
 from stream.sinks.dead_letters import DeadLetterLog
@@ -30,7 +36,7 @@ PUBLISH_TIMEOUT_S = 30.0
 
 def run(
     settings: Settings,
-    panel: Panel,
+    panel: PanelLike,
     topics: Topics,
     *,
     metrics: Metrics,
@@ -49,16 +55,24 @@ def run(
     gc.set_threshold(50_000, 20, 50)
 
     async def course() -> int:
+        alerts = AlertLog(settings.topics.alerts, topics.source.topic_id)
         deliverer = Deliverer(
             Outbox(settings.kafka.bootstrap, PUBLISH_TIMEOUT_S),
-            AlertLog(settings.topics.alerts, topics.source.topic_id),
+            alerts,
             DeadLetterLog(settings.topics.dead_letters, topics.source.topic_id),
             metrics,
         )
         engine = Engine(settings, pipeline, deliverer, metrics)
         health.stalled_for = engine.stalled_for
+        keeper = _keeper(settings, topics, pipeline, engine, alerts, metrics)
         recovery = Recovery(
-            settings, topics.source, pipeline, exclusive=engine.exclusive, logs=deliverer, metrics=metrics
+            settings,
+            topics.source,
+            pipeline,
+            exclusive=engine.exclusive,
+            logs=deliverer,
+            metrics=metrics,
+            keeper=keeper,
         )
         worker = Worker(
             settings,
@@ -69,6 +83,7 @@ def run(
             health=health,
             say=say,
             exit_when_idle=exit_when_idle,
+            keeper=keeper,
         )
         return await worker.run()
 
@@ -79,3 +94,23 @@ def run(
     finally:
         if not loop.is_running():
             loop.close()
+
+
+def _keeper(
+    settings: Settings, topics: Topics, pipeline: Pipeline, engine: Engine, alerts: AlertLog, metrics: Metrics
+) -> Keeper | None:
+    """What keeps checkpoints, if they are kept."""
+    if not keeps_checkpoints(settings):
+        return None
+    metrics.source_retention.set(topics.retention_s)
+    return Keeper(
+        settings,
+        topics.source.topic_id,
+        topics.partitions,
+        features=FEATURES_VERSION,
+        layouts={name: table.dtype for name, table in new_arena(capacity=1).tables.items()},
+        state=pipeline,
+        exclusive=engine.exclusive,
+        tip=lambda partition: TipMark(**dataclasses.asdict(alerts.tip(partition))),
+        metrics=metrics,
+    )

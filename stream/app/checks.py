@@ -16,9 +16,9 @@ from stream.codec.money import Rates
 from stream.codec.tokens import token_key
 from stream.decide import check_decision
 from stream.errors import BrokerError, SettingError
-from stream.features import FEATURES
+from stream.profile import load_profile
 from stream.recovery import Source, expired
-from stream.rules import load_rules
+from stream.rules import rules_of
 from stream.settings import Settings
 
 
@@ -31,7 +31,7 @@ class Topics:
 
 
 def check_files(settings: Settings) -> None:
-    """Read what the settings name and needs no broker: rules, thresholds, token key, rates and mapping.
+    """Read what the settings name and needs no broker: stream profile, rules, thresholds, token key, rates, mapping.
 
     Raises
     ------
@@ -39,9 +39,10 @@ def check_files(settings: Settings) -> None:
         One of them is wrong.
     """
     check_decision(settings.decision)
-    load_rules(settings.decision.rules, FEATURES)
+    profile = load_profile(settings.engine.profile)
+    rules_of(profile, settings.decision.rules)
     token_key(settings.security)
-    Mapping(settings.mapping, Rates(settings.engine.rates, settings.engine.base_currency))
+    Mapping(settings.mapping, Rates(settings.engine.rates, settings.engine.base_currency), profile.roles)
 
 
 def check_broker(settings: Settings) -> Topics:

@@ -17,16 +17,18 @@ def command(
     Example: fraudstream check --config fraudstream.toml
     """
     from stream.cliutil import emit_json
-    from stream.features import FEATURES
     from stream.panels import load_panel
-    from stream.rules import load_rules
+    from stream.profile import load_profile
+    from stream.rules import rules_of
     from stream.settings import load
 
     settings = load(config)
+    profile = load_profile(settings.engine.profile)
     panel = load_panel(settings)
-    rules = load_rules(settings.decision.rules, FEATURES)
+    rules = rules_of(profile, settings.decision.rules)
     found = {
         "ok": True,
+        "profile": profile.name,
         "models": [{"name": m.name, "version": m.version, "sha256": m.sha256} for m in panel.models],
         "devices": panel.device_info,
         "panel_hash": panel.hash,
