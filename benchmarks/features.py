@@ -11,6 +11,7 @@ from stream.events import Columns
 
 DAY = 86_400_000
 START = 1_700_000_000_000
+BLOCK = 500_000  # transactions of the history that are in memory at once
 _KINDS = {"merchant_key": 50_000, "terminal_key": 80_000, "device_key": 400_000, "ip_key": 400_000}
 
 
@@ -28,7 +29,6 @@ def _columns(rng: np.random.Generator, n: int, first: int, span_ms: int, cards: 
     return Columns(
         event_time=times,
         local_time=times,
-        slot=np.zeros(n, np.int64),
         transaction_key=rng.integers(1, 2**63, n, dtype=np.uint64),
         card_key=card * np.uint64(0x9E3779B97F4A7C15),
         customer_key=(card + np.uint64(1)) // np.uint64(2) * np.uint64(0xBF58476D1CE4E5B9),
@@ -46,33 +46,57 @@ def _columns(rng: np.random.Generator, n: int, first: int, span_ms: int, cards: 
     )
 
 
-def _measure(cards: int, batch: int, history: int, rounds: int) -> dict[str, float]:
-    """Time batches on cards that already have `history` transactions each, on average."""
-    from stream.features import Arena, compute
-    from stream.features.replay import part
+def _book(columns: Columns) -> Any:
+    """What the other partitions and the customers' accounts would tell of these transactions."""
+    from stream.advance import Book
+    from stream.entities.account import Events
+    from stream.entities.merged import Merged
+    from stream.entities.partials import Partials
+    from stream.entities.takeover import Takeover
 
-    rng = np.random.default_rng(7)
-    arena = Arena()
-    arena.slots([f"tok_{card:032x}" for card in range(cards)])
-    past = _columns(rng, cards * history, START, 30 * DAY)
-    past.slot[:] = rng.integers(0, cards, len(past))
-    begun = time.perf_counter()
-    compute(arena, past, update_only=True)
-    replay = (time.perf_counter() - begun) / len(past) * 1e6
-    live = _columns(rng, rounds * batch, START + 30 * DAY, DAY)
-    live.slot[:] = rng.integers(0, cards, len(live))
+    open_, merged, takeover = Partials(), Merged(), Takeover()
+    n = len(columns)
+    open_.add(columns, columns.event_time, np.zeros(n, np.uint8), columns.flags)
+    for bucket in open_.close(int(columns.event_time.max()) + DAY):
+        merged.merge(1, bucket)
+    group = (np.arange(n) % 5).astype(np.uint8)
+    parts = (columns.customer_key, columns.card_key, np.zeros(n, bool), group, columns.event_time, columns.device_key)
+    takeover.add(Events(*parts))
+    return Book(merged, takeover)
+
+
+def _lived(cards: int, history: int) -> tuple[Any, Any, float]:
+    """A partition whose cards have `history` transactions each, on average; and what one cost to replay, in us."""
+    from stream.advance import Book, advance, new_arena
+
+    rng, arena, spent = np.random.default_rng(7), new_arena(), 0.0
+    n, blocks = cards * history, max(cards * history // BLOCK, 1)
+    for k in range(blocks):
+        past = _columns(rng, n // blocks, START + k * 30 * DAY // blocks, 30 * DAY // blocks, cards)
+        begun = time.perf_counter()
+        advance(arena, past, Book(), update_only=True)
+        spent += time.perf_counter() - begun
+    return arena, _book(past), spent / n * 1e6
+
+
+def _measure(arena: Any, book: Any, cards: int, batch: int, rounds: int) -> float:
+    """Microseconds a transaction for features and state together, in batches of one size."""
+    from stream.advance import advance
+    from stream.replay import part
+
+    live = _columns(np.random.default_rng(batch), rounds * batch, START + 30 * DAY, DAY // 4, cards)
     parts = [part(live, k, k + batch) for k in range(0, len(live), batch)]
     begun = time.perf_counter()
     for columns in parts:
-        compute(arena, columns)
-    return {"us_per_event": (time.perf_counter() - begun) / len(live) * 1e6, "replay_us_per_event": replay}
+        advance(arena, columns, book)
+    return (time.perf_counter() - begun) / len(live) * 1e6
 
 
 class NumpyVelocity:
     """The velocity windows as vectorised numpy has them: one gather, masked sums, one scatter a batch.
 
-    It lets transactions of one card within a batch not see each other, which the compiled loop does not; even so it is
-    the yardstick for what compilation brings.
+    It wants card numbers from 1 as ``card_key``, and lets transactions of one card within a batch not see each other,
+    which the compiled loop does not; even so it is the yardstick for what compilation brings.
     """
 
     rings = ((300_000, 0, 12, (2, 12)), (3_600_000, 12, 24, (24,)), (DAY, 36, 30, (7, 30)))
@@ -84,7 +108,7 @@ class NumpyVelocity:
 
     def batch(self, columns: Columns) -> Any:
         """Counts and sums of the five windows before the batch, then the update; float32 (n, 10)."""
-        slot, out = columns.slot, []
+        slot, out = (columns.card_key - np.uint64(1)).astype(np.int64), []
         for number, (grain, base, size, widths) in enumerate(self.rings):
             bucket, places = columns.event_time // grain, np.arange(size)
             newest = self.newest[slot, number]
@@ -106,21 +130,21 @@ class NumpyVelocity:
 
 def _numpy_ratio(cards: int, batch: int, rounds: int) -> float:
     """Time of the velocity windows in numpy over that of the compiled velocity family, on the same batches."""
-    from stream.features import Arena, compute, velocity
+    from stream.advance import Book, advance, new_arena
+    from stream.features import velocity
     from stream.features.driver import Program
-    from stream.features.replay import part
+    from stream.replay import part
 
     rng = np.random.default_rng(11)
     columns = _columns(rng, rounds * batch, START, DAY)
-    columns.slot[:] = rng.integers(0, cards, len(columns))
+    columns.card_key[:] = rng.integers(1, cards + 1, len(columns))
     parts = [part(columns, k, k + batch) for k in range(0, len(columns), batch)]
-    program, rival = Program((velocity.FAMILY,)), NumpyVelocity(cards)
-    arena = Arena(program.row)
-    arena.slots([str(card) for card in range(cards)])
-    compute(arena, part(columns, 0, 0), program=program)  # compiles
+    program, rival, book = Program((velocity.FAMILY,)), NumpyVelocity(cards), Book()
+    arena = new_arena(program)
+    advance(arena, part(columns, 0, 0), book, program=program)  # compiles
     begun = time.perf_counter()
     for one in parts:
-        compute(arena, one, program=program)
+        advance(arena, one, book, program=program)
     ours = time.perf_counter() - begun
     begun = time.perf_counter()
     for one in parts:
@@ -145,20 +169,24 @@ def run(
     Returns
     -------
     dict
-        ``features``, ``bytes_per_card`` and, for each number of cards, ``cards[n]`` with ``us_per_event[batch]``,
-        ``replay_us_per_event`` (state only) and ``bytes_per_card``; ``ratio_numpy`` for the velocity family alone.
+        ``features``, ``bytes`` a row by entity, ``bytes_per_card`` and, for each number of cards, ``cards[n]`` with
+        ``us_per_event[batch]``, ``replay_us_per_event`` (state only), ``bytes_per_card`` and ``state_bytes`` of all its
+        tables; ``ratio_numpy`` for the velocity family alone.
     """
-    from stream.features import FEATURES, PROGRAM, Arena, compute
+    from stream.advance import Book, advance, new_arena
+    from stream.features import FEATURES, PROGRAM
 
-    compute(Arena(), _columns(np.random.default_rng(0), 0, START, DAY))  # compiles
-    size = PROGRAM.row.itemsize
-    found: dict[str, Any] = {"features": len(FEATURES), "bytes_per_card": size, "cards": {}}
+    advance(new_arena(), _columns(np.random.default_rng(0), 0, START, DAY), Book())  # compiles
+    sizes = {name: row.itemsize for name, row in PROGRAM.layouts.items()}
+    found: dict[str, Any] = {"features": len(FEATURES), "bytes": sizes, "bytes_per_card": sizes["card"], "cards": {}}
     for count in cards:
-        measured = {batch: _measure(count, batch, history, rounds=max(100_000 // batch, 1)) for batch in batches}
+        arena, book, replay = _lived(count, history)
+        costs = {str(batch): _measure(arena, book, count, batch, max(100_000 // batch, 1)) for batch in batches}
         found["cards"][str(count)] = {
-            "us_per_event": {str(batch): round(m["us_per_event"], 3) for batch, m in measured.items()},
-            "replay_us_per_event": round(min(m["replay_us_per_event"] for m in measured.values()), 3),
-            "bytes_per_card": size,
+            "us_per_event": {batch: round(cost, 3) for batch, cost in costs.items()},
+            "replay_us_per_event": round(replay, 3),
+            "bytes_per_card": sizes["card"],
+            "state_bytes": arena.nbytes,
         }
     found["ratio_numpy"] = round(_numpy_ratio(cards[0], batches[-1], rounds=40), 1)
     return found
@@ -166,10 +194,14 @@ def run(
 
 def describe(found: dict[str, Any]) -> list[str]:
     """Lines that a person reads, from what `run` returned."""
-    lines = [f"{found['features']} features, {found['bytes_per_card']:,} bytes a card"]
+    sizes = ", ".join(f"{size:,} bytes a row of {name}" for name, size in found["bytes"].items())
+    lines = [f"{found['features']} features; {sizes}"]
     for count, row in found["cards"].items():
         for batch, cost in row["us_per_event"].items():
             lines.append(f"{int(count):>9,} cards, batch {int(batch):>5,}: {cost:.2f} µs a transaction")
-        lines.append(f"{int(count):>9,} cards, state only : {row['replay_us_per_event']:.2f} µs a transaction")
+        lines.append(
+            f"{int(count):>9,} cards, state only : {row['replay_us_per_event']:.2f} µs a transaction, "
+            f"{row['state_bytes'] / 1e6:,.0f} MB"
+        )
     lines.append(f"velocity family alone: {found['ratio_numpy']} times as quick as vectorised numpy")
     return lines

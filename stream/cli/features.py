@@ -79,7 +79,11 @@ def _sizes() -> str:
 
 def _about(family: str) -> str:
     """What the family's own module says of it."""
-    return inspect.cleandoc(import_module(f"stream.features.{family}").__doc__ or "")
+    from stream.features import FAMILIES
+
+    modules = {one.name: inspect.getmodule(inspect.unwrap(one.look)) for one in FAMILIES}
+    module = modules.get(family) or import_module(f"stream.features.{family}")
+    return inspect.cleandoc(module.__doc__ or "")
 
 
 def page() -> str:

@@ -6,7 +6,19 @@ how the stream was cut into batches.
 
 from __future__ import annotations
 
-from stream.features import amount, context, geography, novelty, sequence, time, velocity
+from stream.features import (
+    account,
+    amount,
+    context,
+    customer,
+    geography,
+    novelty,
+    risk,
+    sequence,
+    sharing,
+    time,
+    velocity,
+)
 from stream.features.driver import Program
 from stream.features.entities import ENTITIES
 from stream.features.registry import Channel, Entity, Family, Feature
@@ -16,7 +28,7 @@ __all__ = [
     "HORIZON_MS", "PROGRAM", "SEQUENCE_CHANNELS", "SEQUENCE_STEPS", "Channel", "Entity", "Family", "Feature",
 ]  # fmt: skip
 
-FEATURES_VERSION = "1"
+FEATURES_VERSION = "2"
 HORIZON_MS = 30 * 86_400_000
 
 # The ordered registry: columns of X follow it.
@@ -27,6 +39,12 @@ FAMILIES: tuple[Family, ...] = (
     novelty.FAMILY,
     geography.FAMILY,
     context.FAMILY,
+    customer.FAMILY,
+    sharing.DEVICE,
+    sharing.IP,
+    risk.MERCHANT,
+    risk.TERMINAL,
+    account.FAMILY,
 )
 
 PROGRAM = Program(FAMILIES)

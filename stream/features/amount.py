@@ -38,8 +38,8 @@ def look(state: Any, event: Event) -> View:
 
 @kernel
 def update(state: Any, event: Event) -> None:
-    """Approved spend alone shapes the habit."""
-    if event.declined:
+    """Approved attempts alone shape the habit; the clearing of one is no second one."""
+    if event.declined or not event.attempt:
         return
     if state.n >= MEMORY:
         state.total //= 2

@@ -105,7 +105,7 @@ class Program:
             check_layout(columns)
             raise
         if bad >= 0:
-            raise ValueError(f"transaction {bad} of the batch has no row in this arena: its key is missing")
+            raise no_row(bad)
 
     def usual(self, u: Matrix) -> Matrix:
         """Spread the habits (k, len(habits)) over all features, (k, d), natural values; NaN where nothing is usual."""
@@ -143,6 +143,11 @@ class Program:
 
 
 _CLOCKS = numba.int64(numba.int64[::1], numba.uint8[::1], numba.int64, numba.int64[::1])
+
+
+def no_row(position: int) -> ValueError:
+    """Word that a transaction names nobody to keep state of."""
+    return ValueError(f"transaction {position} of the batch has no row in this arena: its key is missing")
 
 
 def _used(families: tuple[Family, ...], entities: Sequence[Entity]) -> tuple[Entity, ...]:

@@ -124,7 +124,7 @@ def _update_country(state: Any, event: Event) -> None:
 @kernel
 def update(state: Any, event: Event) -> None:
     """Approved transactions say where the card is and lives."""
-    if event.declined:
+    if event.declined or not event.attempt:
         return
     if _located(event):
         _update_place(state, event)

@@ -134,7 +134,7 @@ def _keep_merchant(state: Any, merchant: int, minute: int) -> None:
 @kernel
 def update(state: Any, event: Event) -> None:
     """Approved transactions make their parties known; a declined attempt at a new merchant stays new."""
-    if event.declined:
+    if event.declined or not event.attempt:
         return
     minute = min(event.time // MINUTE, 0xFFFFFFFF)
     if event.merchant != 0:

@@ -203,8 +203,9 @@ def loop({", ".join(arguments)}, clock_at, horizon, quanta, x, s, u, news, updat
         if flags[i] & {int(Flag.REVERSAL)} != 0:
             continue
 {block(_moves(entities, updates))}
-        for c in range({sequence.STORED}):
-            row_{first}.sequence.steps[row_{first}.sequence.head, c] = now[c]
-        advance(row_{first}.sequence)
+        if event.attempt:
+            for c in range({sequence.STORED}):
+                row_{first}.sequence.steps[row_{first}.sequence.head, c] = now[c]
+            advance(row_{first}.sequence)
     return -1
 '''

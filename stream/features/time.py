@@ -42,7 +42,7 @@ def _count(cells: Any, at: int) -> None:
 @kernel
 def update(state: Any, event: Event) -> None:
     """Approved transactions fill the card's clock."""
-    if event.declined:
+    if event.declined or not event.attempt:
         return
     if state.known == 0:
         state.known = 1

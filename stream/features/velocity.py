@@ -1,5 +1,9 @@
 """How often and how much: rings of buckets shared by all windows.
 
+What asks for money is an attempt, a pre-authorisation too; what moves it is spend: a purchase, and the clearing of what
+was authorised before, which is no attempt of its own. So the two together count once as either. A bucket holds at most
+42,949,672.95 of spend, 65,535 approved and 255 declined attempts.
+
 A window counts whole buckets up to the event's own: 5 min covers 5 to 10 minutes, 1 h 55 to 60 minutes, 24 h 23 to 24
 hours, 7 d and 30 d six to seven and 29 to 30 days. An event out of order lands in the bucket of its own time and reads
 only buckets not after it; a ring whose span it has left skips it.
@@ -136,7 +140,7 @@ def look(state: Any, event: Event) -> View:
     c30, t30, d30 = _span(state, DAYS, day)
     days = min(max((event.time - state.first) / DAY, 1.0), 30.0)
     return View(
-        c5, c1, c24, c7, c30, t5, t1, t24, t7, t30, d5, d1, d24, d30, _top(state, hour) if c24 > 0 else wide(0), days
+        c5, c1, c24, c7, c30, t5, t1, t24, t7, t30, d5, d1, d24, d30, _top(state, hour) if t24 > 0 else wide(0), days
     )
 
 
@@ -162,22 +166,25 @@ def _place(state: Any, ring: tuple[int, int, int], bucket: int) -> int:
 def _add(state: Any, at: int, event: Event) -> None:
     if at < 0:
         return
-    if event.declined:
+    if event.attempt and event.declined:
         state.declines[at] = min(wide(state.declines[at]) + 1, U8)
-    else:
+    if event.attempt and not event.declined:
         state.counts[at] = min(wide(state.counts[at]) + 1, U16)
+    if event.spend:
         state.totals[at] = min(wide(state.totals[at]) + min(event.amount, U32), U32)
 
 
 @kernel
 def update(state: Any, event: Event) -> None:
-    """Count an attempt; approved ones are spend as well."""
+    """Count an attempt; add spend."""
     _add(state, _place(state, SHORT, event.time // GRAIN), event)
     _add(state, _place(state, DAYS, event.time // DAY), event)
     at = _place(state, HOURS, event.time // HOUR)
     _add(state, at, event)
-    if at >= 0 and not event.declined:
+    if at >= 0 and event.spend:
         state.tops[at - HOURS[1]] = max(wide(state.tops[at - HOURS[1]]), min(log_quantum(event.amount), U16))
+    if not event.attempt:
+        return
     if state.known == 0:
         state.known = 1
         state.first = event.time
@@ -306,7 +313,7 @@ def _spend_7d(state: Any, event: Event, view: View) -> float:
 
 @kernel
 def _vs_top_24h(state: Any, event: Event, view: View) -> float:
-    return log_ratio(event.amount, math.expm1(view.top_24h / LOG_QUANTUM)) if view.count_24h > 0 else np.nan
+    return log_ratio(event.amount, math.expm1(view.top_24h / LOG_QUANTUM)) if view.top_24h > 0 else np.nan
 
 
 @kernel
