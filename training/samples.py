@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.codec import read_columns
+from stream.entities.history import read_event_history
+from stream.entities.label_history import partitions_of, read_label_history
 from stream.errors import SettingError
-from stream.events import Flag
-from stream.features.replay import features_of
+from stream.events import Columns, Flag
+from stream.replay import PARTITIONS, History, Replay
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -89,12 +91,15 @@ def histories(directory: Path) -> list[Path]:
 
 
 def read_samples(directory: Path, *, bank: int, warm_up_days: float) -> Samples:
-    """Read ``transactions.parquet``, ``labels.parquet`` and, where it exists, ``truth.parquet``.
+    """Read transactions, labels and, where they exist, account events and the truth, each ``<name>.parquet``.
+
+    Features see of labels and events what was known at the time, and of merchants and terminals what a worker would
+    have seen whose topic has 8 partitions and is keyed by card.
 
     Parameters
     ----------
     directory
-        Folder with the three files.
+        Folder with the files.
     bank
         Code of this history; card codes and case numbers are made unique by it.
     warm_up_days
@@ -107,21 +112,33 @@ def read_samples(directory: Path, *, bank: int, warm_up_days: float) -> Samples:
     """
     columns, cards = read_columns(directory / "transactions.parquet")
     ids = _table(directory / "transactions.parquet", ["transaction_id"])["transaction_id"]
-    X, S, flags = features_of(columns)
+    start = int(columns.event_time.min()) + int(warm_up_days * DAY_MS) if len(ids) else 0
+    scored = columns.event_time >= start
+    X, S = Replay(_history(directory, columns, cards)).rows(scored)
     position = {name: row for row, name in enumerate(ids)}
     y = _labels(directory / "labels.parquet", position)
     fraud, story, case = _truth(directory / "truth.parquet", position, y)
-    start = int(columns.event_time.min()) + int(warm_up_days * DAY_MS) if len(ids) else 0
-    kept = (columns.event_time >= start) & ((flags & (Flag.LATE | Flag.DUPLICATE)) == 0)
-    if not kept.any():
+    kept = (columns.flags & (Flag.LATE | Flag.DUPLICATE)) == 0
+    if not (kept & scored).any():
         raise SettingError(f"the history {directory} ends within the warm-up of {warm_up_days:g} days; use more --days")
     _, codes = np.unique(np.asarray(cards), return_inverse=True)
     offset = np.int64(bank) << 40
-    every = Samples(
-        X, S, y, fraud, columns.event_time, codes.astype(np.int64) + offset, np.full(len(y), bank, np.int64),
-        np.where(case >= 0, case + offset, -1), story,
-    )  # fmt: skip
-    return every.take(kept)
+    rest = Samples(
+        np.empty((len(y), 0), np.float32), np.empty((len(y), 0), np.float32), y, fraud, columns.event_time,
+        codes.astype(np.int64) + offset, np.full(len(y), bank, np.int64), np.where(case >= 0, case + offset, -1), story,
+    ).take(scored)  # fmt: skip
+    return replace(rest, X=X, S=S).take(kept[scored])
+
+
+def _history(directory: Path, columns: Columns, cards: Sequence[str]) -> History:
+    """The history as topics keyed by card would hold it, with what labels and account events told at the time."""
+    events = directory / "events.parquet"
+    return History(
+        columns,
+        partitions_of(cards, PARTITIONS),
+        read_label_history(directory / "labels.parquet", PARTITIONS),
+        read_event_history(events) if events.is_file() else None,
+    )
 
 
 def _table(path: Path, names: list[str]) -> dict[str, list[Any]]:

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score
 
 from stream.codec import read_columns
 from stream.features import FEATURE_NAMES
-from stream.features.replay import features_of
+from stream.replay import features_of
 from training.data.simulator import generate
 
 DAY = 86_400_000

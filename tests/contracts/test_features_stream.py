@@ -11,7 +11,7 @@ from builders import columns_from, random_columns, state, taken
 from stream.advance import Arena, Book, advance, new_arena
 from stream.events import Columns
 from stream.features import FEATURES
-from stream.features.replay import features_of
+from stream.replay import features_of
 
 HASHES = np.array([0, 1, 2**64 - 1, 2**32, 2**16], np.uint64)
 CODES = np.array([0, 1, 7, 255])

@@ -5,21 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.features import DAY, START, NumpyVelocity, _columns, describe, run
-from stream.features import FEATURE_NAMES, Arena, compute
-from stream.features.replay import part
+from stream.advance import Book, advance, new_arena
+from stream.features import FEATURE_NAMES
+from stream.replay import part
 
 
 def test_numpy_yardstick_computes_the_same_windows() -> None:
     rng = np.random.default_rng(1)
     columns = _columns(rng, 400, START, 3 * DAY)
     columns.flags[:] = 0
-    arena, rival = Arena(), NumpyVelocity(5)
-    columns.slot[:] = arena.slots([str(k) for k in rng.integers(0, 5, 400)])
+    columns.type[:] = 1
+    arena, rival = new_arena(), NumpyVelocity(5)
+    columns.card_key[:] = rng.integers(1, 6, 400)
     ours, theirs = [], []
     for k in range(400):
         one = part(columns, k, k + 1)
         theirs.append(rival.batch(one)[0])
-        ours.append(compute(arena, one)[0][0])
+        found = advance(arena, one, Book())
+        assert found is not None
+        ours.append(found[0][0])
     windows = ("5m", "1h", "24h", "7d", "30d")
     names = [f"card_{what}_{w}" for w in windows for what in ("tx_count", "amount_sum")]
     index = [FEATURE_NAMES.index(name) for name in names]
@@ -30,5 +34,6 @@ def test_report_has_its_keys() -> None:
     found = run(cards=(50,), batches=(8, 64), history=2)
     assert set(found["cards"]["50"]["us_per_event"]) == {"8", "64"}
     assert found["cards"]["50"]["bytes_per_card"] == found["bytes_per_card"]
+    assert found["cards"]["50"]["state_bytes"] >= 50 * sum(found["bytes"][name] for name in ("card", "device"))
     assert found["ratio_numpy"] > 0
     assert any("50 cards, batch     8" in line for line in describe(found))

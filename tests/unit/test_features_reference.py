@@ -12,7 +12,7 @@ from reference_features import features
 from stream.events import Flag
 from stream.features import FAMILIES, FAMILY_SLICES, FEATURES, HORIZON_MS
 from stream.features.registry import Feature
-from stream.features.replay import features_of
+from stream.replay import features_of
 
 DAY = 86_400_000
 

@@ -9,7 +9,7 @@ from builders import START, columns_from, taken
 from stream.advance import Book, advance, new_arena
 from stream.events import Flag
 from stream.features import FEATURE_NAMES, PROGRAM
-from stream.features.replay import features_of
+from stream.replay import features_of
 
 DAY = 86_400_000
 

@@ -7,7 +7,7 @@ from builders import columns_from, random_columns
 
 from stream.events import Flag
 from stream.features import FEATURE_NAMES, SEQUENCE_CHANNELS, SEQUENCE_STEPS
-from stream.features.replay import features_of
+from stream.replay import features_of
 
 
 def quantised(row: np.ndarray) -> list[float]:
