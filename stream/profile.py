@@ -114,19 +114,24 @@ class StreamProfile:
         entities = [(entity.name, entity.key, entity.width) for entity in self.entities]
         return hashlib.sha256(json.dumps([*parts, entities]).encode()).hexdigest()
 
-    def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the stream's transactions."""
-        shipped = json.loads(resource_path("deploy", "schemas", "transaction.json").read_text(encoding="utf-8"))
-        if self.roles.plain and not self.roles.required:
-            return dict(shipped)
+    def schema(self, name: str = "transaction") -> dict[str, Any]:
+        """The JSON Schema of the stream's transactions, or of its alerts (``"alert"``)."""
+        shipped: dict[str, Any] = json.loads(resource_path("deploy", "schemas", f"{name}.json").read_text("utf-8"))
+        if self.name == CARDS.name:
+            return shipped
+        own = {"$id": f"urn:fraudstream:schema:{self.name}:{name}:{self.version}"}
+        if name == "transaction":
+            return {**shipped, **own, **self._renamed(shipped["properties"], REQUIRED + self.roles.required)}
+        inner = shipped["properties"]["transaction"]
+        inner = {**inner, **self._renamed(inner["properties"], tuple(inner["required"]))}
+        return {**shipped, **own, "properties": {**shipped["properties"], "transaction": inner}}
+
+    def _renamed(self, properties: dict[str, Any], required: Sequence[str]) -> dict[str, Any]:
         given = {}
         for role, name in self.roles.names.items():
-            given[name] = {key: value for key, value in shipped["properties"][role].items() if key != "description"}
-            given[name]["description"] = f"Plays the part of {role}."
-        needed = [self.roles.name(role) for role in (*REQUIRED, *self.roles.required)]
-        own = {"$id": f"urn:fraudstream:schema:{self.name}:{self.version}", "version": self.version}
-        told = {"description": f"One transaction of the stream {self.name}.", "properties": given, "required": needed}
-        return {**shipped, **own, **told}
+            told = f"Plays the part of {role}: {properties[role].get('description', '')}"
+            given[name] = {**properties[role], "description": told}
+        return {"properties": given, "required": [self.roles.name(role) for role in required]}
 
 
 def _check_entities(entities: Sequence[Entity]) -> None:

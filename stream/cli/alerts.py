@@ -116,12 +116,12 @@ def _print(value: bytes, as_json: bool) -> None:
 
 def line(alert: dict[str, Any]) -> str:
     """One alert for a terminal: what, how sure, who, how much, and why."""
-    transaction = alert["transaction"]
+    _, _, card, merchant, amount, currency, *_ = alert["transaction"].values()  # whatever its stream calls them
     score = "rules" if alert["score"] is None else f"{alert['score']:.3f}"
     marks = "".join(f" [{mark}]" for mark in ("degraded", "late", "clock_skew") if alert[mark])
     head = (
-        f"{alert['event_time']}  {alert['outcome']:<19} {score}  {str(transaction['card_id'])[:12]}  "
-        f"{transaction['amount']} {transaction['currency']} at {transaction['merchant_id']}{marks}"
+        f"{alert['event_time']}  {alert['outcome']:<19} {score}  {str(card)[:12]}  "
+        f"{amount} {currency} at {merchant}{marks}"
     )
     reasons = [f"    {reason['code']}: {reason['text']}" for reason in alert["reasons"]]
     return _printable("\n".join([head, *reasons]))

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,18 @@ def topics_for(kafka: str, new_topic: Callable[..., str], partitions: int = 4, *
 
 
 class WorkerProcess:
-    """A worker and what it printed."""
+    """A worker and what it printed; `command` is the module that runs it, and its subcommand."""
 
-    def __init__(self, topics: Topics, *options: str, **settings: str) -> None:
-        command = [sys.executable, "-m", "tests.kafka.worker_process", "--metrics-port", "0"]
-        command += ["--bootstrap", topics.bootstrap, "--group", topics.group, *options]
+    def __init__(
+        self,
+        topics: Topics,
+        *options: str,
+        command: Sequence[str] = ("tests.kafka.worker_process",),
+        **settings: str,
+    ) -> None:
+        said = ["--metrics-port", "0", "--bootstrap", topics.bootstrap, "--group", topics.group, *options]
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", *command, *said],
             cwd=ROOT,
             env=topics.environment(**settings),
             stdout=subprocess.PIPE,
