@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.features.kernel import HOUR, MINUTE, Event, fold16, kernel, log_amount, log_count, wide
-from stream.features.lately import distinct_others, meet
+from stream.features.lately import meet, others
 from stream.features.registry import Family, Feature
+from stream.features.ring import held, roll
 
 QUARTERS, HOURS, CARDS = 4, 24, 6
 QUARTER = 15 * MINUTE
@@ -45,50 +46,37 @@ class View(NamedTuple):
 
 
 @kernel
-def _sum(counts: Any, totals: Any, newest: int, bucket: int) -> tuple[int, int]:
-    """Attempts and minor units over the whole ring, for a window that ends at `bucket`."""
-    size = len(counts)
-    count, total = wide(0), wide(0)
-    for b in range(max(bucket - size + 1, newest - size + 1, 0), min(bucket, newest) + 1):
-        count += counts[b % size]
-        total += wide(totals[b % size]) * TENTH
-    return count, total
-
-
-@kernel
 def look(state: Any, event: Event, card: Any) -> View:
     """The customer's windows before the event; `card` is what velocity saw of this card."""
     hour = event.time // HOUR
-    c1, t1 = _sum(state.quarter_counts, state.quarter_totals, wide(state.newest_quarter), event.time // QUARTER)
-    c24, t24 = _sum(state.hour_counts, state.hour_totals, wide(state.newest_hour), hour)
-    others = distinct_others(state.cards, state.met, fold16(event.card), hour, 24)
-    elsewhere = max(c24 - card.count_24h - card.declines_24h, 0)
-    return View(c1, t1, c24, t24, others, elsewhere, max(t24 - card.total_24h, 0) if others > 0 else wide(0))
+    c1, t1 = held(state.quarter_counts, state.quarter_totals, wide(state.newest_quarter), event.time // QUARTER)
+    c24, t24 = held(state.hour_counts, state.hour_totals, wide(state.newest_hour), hour)
+    other_cards, _ = others(state.cards, state.met, fold16(event.card), hour, 24)
+    attempts = max(c24 - card.count_24h - card.declines_24h, 0)
+    spend = max(t24 * TENTH - card.total_24h, 0) if other_cards > 0 else wide(0)
+    return View(c1, t1 * TENTH, c24, t24 * TENTH, other_cards, attempts, spend)
 
 
 @kernel
-def _add(counts: Any, totals: Any, newest: int, bucket: int, event: Event) -> int:
-    """Count the event in its bucket, unless the ring has left it; returns the ring's newest bucket."""
-    size = len(counts)
-    for b in range(max(newest + 1, bucket - size + 1), bucket + 1):
-        counts[b % size] = 0
-        totals[b % size] = 0
-    if bucket > newest - size:
-        at = bucket % size
-        if event.attempt:
-            counts[at] = min(wide(counts[at]) + 1, U8)
-        if event.spend:
-            totals[at] = min(wide(totals[at]) + min((event.amount + TENTH // 2) // TENTH, U32), U32)
-    return max(newest, bucket)
+def _add(counts: Any, totals: Any, at: int, event: Event) -> None:
+    if at < 0:
+        return
+    if event.attempt:
+        counts[at] = min(wide(counts[at]) + 1, U8)
+    if event.spend:
+        totals[at] = min(wide(totals[at]) + min((event.amount + TENTH // 2) // TENTH, U32), U32)
 
 
 @kernel
 def update(state: Any, event: Event) -> None:
     """Attempts and spend with whichever card."""
     quarter, hour = event.time // QUARTER, event.time // HOUR
-    newest = _add(state.quarter_counts, state.quarter_totals, wide(state.newest_quarter), quarter, event)
-    state.newest_quarter = newest
-    state.newest_hour = _add(state.hour_counts, state.hour_totals, wide(state.newest_hour), hour, event)
+    at = roll(state.quarter_counts, state.quarter_totals, wide(state.newest_quarter), quarter)
+    _add(state.quarter_counts, state.quarter_totals, at, event)
+    state.newest_quarter = max(wide(state.newest_quarter), quarter)
+    at = roll(state.hour_counts, state.hour_totals, wide(state.newest_hour), hour)
+    _add(state.hour_counts, state.hour_totals, at, event)
+    state.newest_hour = max(wide(state.newest_hour), hour)
     if event.attempt:
         meet(state.cards, state.met, fold16(event.card), hour, 24)
 

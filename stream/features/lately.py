@@ -1,6 +1,6 @@
 """A short list of who was met lately: folded hashes, each with the hour of the last time, 16 bits of both.
 
-Whoever was not met within the span is dropped whenever the list changes, so that the hours' 16 bits, seven years, never
+Whoever was not met within the span is dropped at the next meeting, so that the hours' 16 bits, seven years, never
 come round; where more are met than the list holds, the one met longest ago gives way.
 """
 
@@ -10,41 +10,43 @@ from typing import Any
 
 from stream.features.kernel import kernel, wide
 
-_HOURS = 1 << 16
+_MASK, _HALF = 0xFFFF, 0x8000
 
 
 @kernel
 def _age(met: int, hour: int) -> int:
     """Hours from the last time to now; negative when the last time is still to come."""
-    age = (hour - wide(met)) % _HOURS
-    return age - _HOURS if age >= _HOURS // 2 else age
+    return ((hour - wide(met) + _HALF) & _MASK) - _HALF
 
 
 @kernel
-def distinct_others(cells: Any, met: Any, own: int, hour: int, span: int) -> int:
-    """How many but `own` were met last within `span` hours up to `hour`."""
-    count = wide(0)
+def others(cells: Any, met: Any, own: int, hour: int, long: int) -> tuple[int, int]:
+    """How many but `own` were met last within 24 hours up to `hour`, and within `long` hours."""
+    day, more = wide(0), wide(0)
     for k in range(len(cells)):
-        if cells[k] != 0 and cells[k] != own and 0 <= _age(met[k], hour) < span:
-            count += 1
-    return count
+        if cells[k] != 0 and cells[k] != own:
+            age = _age(met[k], hour)
+            day += 0 <= age < 24
+            more += 0 <= age < long
+    return day, more
 
 
 @kernel
 def meet(cells: Any, met: Any, who: int, hour: int, span: int) -> None:
-    """Note that `who`, not 0, was met at `hour`."""
-    at, oldest = wide(-1), wide(-_HOURS)
+    """Note that `who`, not 0, was met at `hour`; drop whoever was not for `span` hours."""
+    at, oldest, known = wide(0), wide(-_HALF - 1), wide(-1)
     for k in range(len(cells)):
         age = _age(met[k], hour)
         if cells[k] == who:
-            if age > 0:
-                met[k] = hour % _HOURS
-            return
-        if cells[k] == 0 or age >= span:
+            known = wide(k)
+        elif cells[k] == 0 or age >= span:
             cells[k] = 0
-            age = wide(_HOURS)
+            age = wide(_HALF)
         if age > oldest:
             at, oldest = wide(k), age
-    if oldest >= 0 or cells[at] == 0:
-        cells[at] = who
-        met[at] = hour % _HOURS
+    if known >= 0:
+        at = known
+        if _age(met[at], hour) < 0:
+            return
+    cells[at] = who
+    met[at] = hour & _MASK

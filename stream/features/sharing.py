@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.features.kernel import DAY, HOUR, Event, fold16, kernel, log_count, wide
-from stream.features.lately import distinct_others, meet
+from stream.features.lately import meet, others
 from stream.features.registry import Family, Feature
+from stream.features.ring import held, roll
 
 STEPS, CARDS = 12, 12
 STEP = 2 * HOUR
@@ -45,18 +46,9 @@ class View(NamedTuple):
 @kernel
 def look(state: Any, event: Event) -> View:
     """The windows before the event."""
-    step, hour, newest = event.time // STEP, event.time // HOUR, wide(state.newest)
-    count, declines = wide(0), wide(0)
-    for b in range(max(step - STEPS + 1, newest - STEPS + 1, 0), min(step, newest) + 1):
-        count += state.counts[b % STEPS]
-        declines += state.declines[b % STEPS]
-    own = fold16(event.card)
-    return View(
-        count,
-        declines,
-        distinct_others(state.cards, state.met, own, hour, 24),
-        distinct_others(state.cards, state.met, own, hour, WEEK),
-    )
+    attempts, declines = held(state.counts, state.declines, wide(state.newest), event.time // STEP)
+    day, week = others(state.cards, state.met, fold16(event.card), event.time // HOUR, WEEK)
+    return View(attempts, declines, day, week)
 
 
 @kernel
@@ -65,12 +57,9 @@ def update(state: Any, event: Event) -> None:
     if not event.attempt:
         return
     step, newest = event.time // STEP, wide(state.newest)
-    for b in range(max(newest + 1, step - STEPS + 1), step + 1):
-        state.counts[b % STEPS] = 0
-        state.declines[b % STEPS] = 0
+    at = roll(state.counts, state.declines, newest, step)
     state.newest = max(newest, step)
-    if step > newest - STEPS:
-        at = step % STEPS
+    if at >= 0:
         state.counts[at] = min(wide(state.counts[at]) + 1, U16)
         if event.declined:
             state.declines[at] = min(wide(state.declines[at]) + 1, U16)
