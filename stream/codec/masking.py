@@ -1,14 +1,23 @@
-"""Card numbers in free text and raw bytes: found by shape and Luhn's check digit, all but the last four starred."""
+"""Card numbers in free text and raw bytes: found by shape and Luhn's check digit, all but the last four starred.
+
+They are also found where a message writes its digits as JSON escapes, and in what is compressed.
+"""
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import re
+import zlib
+from collections.abc import Callable
+from typing import Protocol
 
 PAYLOAD_MAX = 65_536
 _SHORTEST, _LONGEST, _KEPT = 13, 19, 4
-_SLACK = 64  # bytes kept beyond the cut while masking, so that no number is cut in two before it is seen
-_RUN = re.compile(rb"[0-9](?:[ \-\0]?[0-9]){12,}")  # NUL: UTF-16 that came unannounced
-_MAY_HOLD = re.compile(r"[0-9](?:[ \-\0]?[0-9]){12}")
+_SLACK = 512  # bytes kept beyond the cut while masking, so that no number is cut in two before it is seen
+_RUN = re.compile(rb"[0-9](?:[ \-\0]{0,3}[0-9]){12,}")  # NUL: UTF-16 or UTF-32 that came unannounced
+_MAY_HOLD = re.compile(r"[0-9](?:[ \-\0]{0,3}[0-9]){12}")
+_ESCAPE = re.compile(rb"\\+u00(3[0-9]|2[0dD])")  # a digit, blank or dash; JSON within JSON doubles the backslash
 _GROUP = re.compile(rb"[0-9]+")
 _DIGIT = re.compile(rb"[0-9]")
 # Inside a longer run of digits only numbers of the great schemes are looked for: (first digits, length).
@@ -66,5 +75,55 @@ def mask_text(text: str) -> str:
 
 
 def mask_payload(payload: bytes) -> bytes:
-    """The first 64 KiB of a message that could not be processed, masked."""
-    return mask_bytes(payload[: PAYLOAD_MAX + _SLACK])[:PAYLOAD_MAX]
+    """The first 64 KiB of a message that could not be processed, masked.
+
+    A compressed one is given unpacked, or withheld where it cannot be looked into. Digits written as escapes are
+    written as digits where they make up a card number.
+    """
+    for magic, (kind, unpack) in _PACKED.items():
+        if payload.startswith(magic):
+            return _unpacked(payload, kind, unpack)
+    return _masked(payload[: PAYLOAD_MAX + _SLACK])
+
+
+def _masked(data: bytes) -> bytes:
+    plain = _ESCAPE.sub(_digit, data)
+    if len(plain) < len(data):
+        masked = mask_bytes(plain)
+        if masked != plain:
+            return masked[: len(_ESCAPE.sub(_digit, data[:PAYLOAD_MAX]))]
+    return mask_bytes(data)[:PAYLOAD_MAX]
+
+
+def _digit(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match.group(1), 16),))
+
+
+def _unpacked(payload: bytes, kind: str, unpack: Callable[[], _Unpacker] | None) -> bytes:
+    if unpack is not None:
+        try:
+            return _masked(unpack().decompress(payload, PAYLOAD_MAX + _SLACK))
+        except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError):
+            if kind == "zlib":  # its two bytes are also how a text may begin
+                return _masked(payload[: PAYLOAD_MAX + _SLACK])
+    return f"withheld: {len(payload)} bytes of {kind} data, in which card numbers cannot be masked".encode()
+
+
+class _Unpacker(Protocol):
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+_PACKED: dict[bytes, tuple[str, Callable[[], _Unpacker] | None]] = {
+    b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(31)),
+    b"x\x01": ("zlib", zlib.decompressobj),
+    b"x\x5e": ("zlib", zlib.decompressobj),
+    b"x\x9c": ("zlib", zlib.decompressobj),
+    b"x\xda": ("zlib", zlib.decompressobj),
+    b"BZh": ("bzip2", bz2.BZ2Decompressor),
+    b"\xfd7zXZ\0": ("xz", lambda: lzma.LZMADecompressor(memlimit=64 << 20)),
+    b"\x28\xb5\x2f\xfd": ("zstd", None),
+    b"\x04\x22\x4d\x18": ("lz4", None),
+    b"\xff\x06\0\0sNaPpY": ("snappy", None),
+    b"\x82SNAPPY\0": ("snappy", None),
+    b"PK\x03\x04": ("zip", None),
+}

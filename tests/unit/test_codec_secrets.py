@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import json
+import lzma
 import random
+import re
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,6 +66,51 @@ def test_masking_hostile_digits_is_quick_and_keeps_the_length() -> None:
 def test_a_card_number_cut_by_the_limit_of_a_payload_is_masked_too() -> None:
     payload = mask_payload(b"x" * 65_530 + PAN.encode())
     assert len(payload) == 65_536 and b"4111" not in payload
+
+
+ESCAPED = "".join(f"\\u{ord(c):04x}" for c in PAN)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        f'{{"pan": "{ESCAPED}", ',
+        f'{{"pan": "41{ESCAPED[12:]}"}}',
+        '{"pan": "4111\\u00201111\\u00201111\\u002D1111"}',
+        json.dumps({"raw": json.dumps({"pan": PAN}).replace("1", "\\u0031")}),
+        "x" * 65_500 + ESCAPED,
+        PAN.encode("utf-32").decode("latin-1"),
+    ],
+)
+def test_a_card_number_in_escapes_is_masked(payload: str) -> None:
+    masked = mask_payload(payload.encode("latin-1"))
+    assert PAN.encode() not in plain(masked) and len(masked) <= 65_536
+
+
+def plain(data: bytes) -> bytes:
+    """Digits alone, those in escapes with them."""
+    return re.sub(rb"[^0-9]", b"", re.sub(rb"\\+u003([0-9])", rb"\1", data))
+
+
+def test_escapes_that_hide_no_card_number_stay_as_they_are() -> None:
+    payload = b'{"note": "caf\\u00e9 \\u0031\\u0032", "amount": '
+    assert mask_payload(payload) == payload
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, bz2.compress, lzma.compress])
+def test_a_compressed_payload_is_unpacked_and_masked(pack: Callable[[bytes], bytes]) -> None:
+    said = json.dumps({"card_id": PAN, "note": "hello"}).encode()
+    masked = mask_payload(pack(said))
+    assert PAN.encode() not in masked and b"hello" in masked
+    assert len(mask_payload(pack(b"0" * 50_000_000))) == 65_536
+    assert PAN.encode() not in mask_payload(pack(said * 500)[:-9])
+
+
+@pytest.mark.parametrize("magic", [b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"\x1f\x8b broken", b"\x82SNAPPY\0"])
+def test_what_cannot_be_looked_into_is_withheld(magic: bytes) -> None:
+    payload = mask_payload(magic + PAN.encode())
+    assert payload.startswith(b"withheld: ") and PAN.encode() not in payload
+    assert mask_payload(b"x\x9cnothing " + PAN.encode()) == b"x\x9cnothing ************1111"
 
 
 def test_dead_letters_hold_no_card_number() -> None:
