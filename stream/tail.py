@@ -32,20 +32,26 @@ class Tail:
         self._records = [(dict(record.headers), record.value) for record in records]
 
     def decided_until(self) -> int:
-        """Highest source offset told; -1 when there is none."""
+        """Highest source offset told, by whomever; -1 when there is none."""
         return max(
             (_number(h, "source_offset") for h, _ in self._records if h.get("topic_id") == self._topic_id), default=-1
         )
 
-    def tip(self) -> Tip:
-        """The tip to continue from, under the next epoch: the newest epoch's last alert, whatever a zombie added."""
+    def tip(self, generation: int = 1) -> Tip:
+        """The tip to continue from, under a new epoch: the newest epoch's last alert, whatever a zombie added.
+
+        The group's generation is added to the highest epoch seen: a worker that took over, told nothing yet and was
+        fenced since has left no trace in the log, and must not share its successor's epoch. Decided is what stands on
+        the chain that is continued: what only a fenced worker told is superseded, and told again.
+        """
         sealed = [(h, value) for h, value in self._records if "sequence" in h and value is not None]
         sealed.sort(key=lambda item: (_number(item[0], "epoch"), _number(item[0], "sequence")), reverse=True)
-        newest = next((tip for _, value in sealed if (tip := _tip(value)) is not None), None)
+        newest, headers = next(((tip, h) for h, value in sealed if (tip := _tip(value)) is not None), (None, {}))
         if newest is None:
-            return Tip(epoch=1, sequence=0, hash="", decided_until=-1)
-        epoch = max(_number(h, "epoch") for h, _ in sealed) + 1
-        return dataclasses.replace(newest, epoch=epoch, decided_until=self.decided_until())
+            return Tip(epoch=generation, sequence=0, hash="", decided_until=-1)
+        epoch = max(_number(h, "epoch") for h, _ in sealed) + generation
+        decided = newest.decided_until if headers.get("topic_id") == self._topic_id else -1
+        return dataclasses.replace(newest, epoch=epoch, decided_until=decided)
 
     def superseded(self) -> int:
         """Alerts written by a worker whose successor had already written."""
@@ -71,7 +77,7 @@ def _tip(value: bytes) -> Tip | None:
 
 
 async def read_tails(
-    consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int], depth: int
+    consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int], depth: int, topic_id: str = ""
 ) -> dict[int, list[Any]]:
     """Read the last records of each partition.
 
@@ -86,6 +92,8 @@ async def read_tails(
         What to read.
     depth
         Offsets to look back at first.
+    topic_id
+        Look back until a record tells of this source, however many tell of others; empty: any will do.
 
     Returns
     -------
@@ -102,9 +110,16 @@ async def read_tails(
         read = await _read(consumer, starts, ends)
         for tp, records in read.items():
             found[tp.partition] = records
-        wanted = {p for p in wanted if not found[p] and starts[tps[p]] > begins[tps[p]]}
+        wanted = {p for p in wanted if not _tells(found[p], topic_id) and starts[tps[p]] > begins[tps[p]]}
         depth *= 8
     return found
+
+
+def _tells(records: Sequence[Any], topic_id: str) -> bool:
+    """Whether there is a record about the source."""
+    if not topic_id:
+        return bool(records)
+    return any(dict(record.headers).get("topic_id") == topic_id.encode() for record in records)
 
 
 async def _read(

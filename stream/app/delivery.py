@@ -13,7 +13,7 @@ from stream.pipeline import Outcome
 from stream.sinks.alerts import AlertLog, Sealed
 from stream.sinks.chain import Tip
 from stream.sinks.dead_letters import DeadLetterLog
-from stream.sinks.outbox import Row
+from stream.sinks.outbox import PublishError, Row
 
 
 class Writer(Protocol):
@@ -84,16 +84,23 @@ class Deliverer:
 
     async def _deliver_partition(self, outcome: Outcome) -> None:
         partition = outcome.tp.partition
+        self._check_ours(partition)
         dead = list(outcome.dead)
         if outcome.alerts:
             sealed = self._alerts.seal(partition, outcome.alerts)
             if sealed.rows:
                 await self._outbox.send(self._alerts.topic, partition, sealed.rows)
+                self._check_ours(partition)
                 self._alerts.settle(partition, sealed)
                 self._count_alerts(sealed)
             dead += sealed.dead
         if dead:
             await self._deliver_dead(partition, dead)
+
+    def _check_ours(self, partition: int) -> None:
+        """Go no further with a partition that was given up while its last answer was on its way."""
+        if not self._alerts.holds(partition):
+            raise PublishError(f"{self._alerts.topic}[{partition}] belongs to another worker")
 
     async def _deliver_dead(self, partition: int, dead: list[DeadLetter]) -> None:
         pending = self._dead_letters.pending(partition, dead)

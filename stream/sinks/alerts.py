@@ -21,16 +21,30 @@ class Sealed:
 
 
 class AlertLog:
-    """Seals alerts onto the tip of each partition this worker holds."""
+    """Seals alerts onto the tip of each partition this worker holds.
 
-    def __init__(self, topic: str, topic_id: str) -> None:
-        self.topic = topic
+    Parameters
+    ----------
+    card
+        The transactions' field that holds the token which keys the topic.
+    """
+
+    def __init__(self, topic: str, topic_id: str, card: str = "card_id") -> None:
+        self.topic, self._card = topic, card
         self._topic_id = topic_id.encode()
         self._tips: dict[int, Tip] = {}
 
     def take_over(self, partition: int, tip: Tip) -> None:
         """Continue a partition's chain from its tip, whose epoch is already ours."""
         self._tips[partition] = tip
+
+    def holds(self, partition: int) -> bool:
+        """Whether the partition's chain is ours to continue."""
+        return partition in self._tips
+
+    def tip(self, partition: int) -> Tip:
+        """Tip of a partition's chain that is ours to continue."""
+        return self._tips[partition]
 
     def release(self) -> None:
         """Forget every tip: the partitions may belong to another worker."""
@@ -50,7 +64,7 @@ class AlertLog:
             if len(value) > RECORD_BYTES:
                 dead.append(_too_large(alert, len(value)))
                 continue
-            rows.append(Row(value, _key(alert), self._headers(alert, after)))
+            rows.append(Row(value, _key(alert, self._card), self._headers(alert, after)))
             sealed.append(alert)
             tip = after
         return Sealed(rows, sealed, dead, tip)
@@ -74,9 +88,9 @@ class AlertLog:
         ]
 
 
-def _key(alert: Alert) -> bytes | None:
+def _key(alert: Alert, field: str) -> bytes | None:
     """The card's token; never the key of the source record, which may be a card number."""
-    token = alert.transaction.get("card_id")
+    token = alert.transaction.get(field)
     return token.encode() if isinstance(token, str) and token.startswith("tok_") else None
 
 

@@ -34,7 +34,7 @@ class Tip:
     Parameters
     ----------
     epoch
-        Of the writer; it grows by one at every take-over.
+        Of the writer; it grows at every take-over, so that no two writers share one.
     sequence, hash
         Of the last alert; 0 and "" before the first.
     decided_until
