@@ -11,11 +11,12 @@ from stream.codec.columns import take
 from stream.entities.buckets import Bucket
 from stream.entities.hours import visible_cuts
 from stream.entities.labels import LABEL
-from stream.entities.partials import KINDS, Partials
+from stream.entities.partials import Partials
 from stream.entities.takeover import Takeover
 from stream.events import F64, I64, U64, Columns
 from stream.features import HORIZON_MS, PROGRAM, SEQUENCE_CHANNELS, SEQUENCE_STEPS
 from stream.features.driver import Program, no_row
+from stream.features.layout import check_layout
 from stream.features.registry import Entity, Matrix
 from stream.state.arena import Arena
 from stream.state.table import CAPACITY
@@ -69,7 +70,7 @@ class Book:
 
 def broadcast(program: Program = PROGRAM) -> tuple[str, ...]:
     """Names of the entities whose counters all partitions share."""
-    return tuple(entity.name for entity in program.given if entity.name != TAKEOVER) or KINDS
+    return tuple(entity.name for entity in program.given if entity.name != TAKEOVER)
 
 
 def new_arena(program: Program = PROGRAM, capacity: int = CAPACITY) -> Arena:
@@ -143,7 +144,7 @@ def advance(
     if len(cuts) <= 1:
         _run(arena, columns, book, horizon_ms, program, clock_at, rows, (x, s, u, update_only))
     else:
-        _check_cards(columns, program)
+        _check(columns, program)
         for low, high in zip(cuts, [*cuts[1:], n], strict=True):
             at = slice(low, high)
             some = [part if k % 2 == 0 else part[at] for k, part in enumerate(rows)]
@@ -174,8 +175,9 @@ def _run(
     arena.open.add(columns, clock_at, news, columns.flags)
 
 
-def _check_cards(columns: Columns, program: Program) -> None:
+def _check(columns: Columns, program: Program) -> None:
     """Refuse before anything moves what the loop would find once some runs have moved."""
+    check_layout(columns)
     missing = np.flatnonzero(getattr(columns, program.entities[0].key) == 0)
     if len(missing):
         raise no_row(int(missing[0]))

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from reference_entities import LOCAL, account, risk
 
-from stream.events import Columns, Flag
+from stream.events import TYPES, Columns, Flag
 
 NAN = float("nan")
 DAY = 86_400_000
@@ -25,35 +26,53 @@ class Past:
 
     @property
     def approved(self) -> list[dict[str, Any]]:
-        return [e for e in self.events if not e["declined"]]
+        return [e for e in self.events if e["attempt"] and not e["declined"]]
 
 
-def features(columns: Columns, cards: list[str], horizon_ms: int) -> tuple[list[dict[str, float]], list[int]]:
+Given = dict[str, np.ndarray[Any, Any]]  # rows of merchants, terminals and accounts, one for each transaction
+
+
+def features(columns: Columns, given: Given, horizon_ms: int) -> tuple[list[dict[str, float]], list[int]]:
     """Features by name of each transaction, and the flags that the guard adds."""
-    pasts: dict[str, Past] = {}
+    pasts: dict[tuple[str, int], Past] = {}
     rows, added, watermark = [], [], -(10**18)
-    for i, card in enumerate(cards):
+    for i in range(len(columns)):
         event = {name: getattr(columns, name)[i].item() for name in Columns.__slots__}
         event["declined"] = bool(event["flags"] & Flag.DECLINED)
+        event["attempt"] = event["type"] != TYPES.index("clearing")
+        event["spend"] = not event["declined"] and event["type"] != TYPES.index("preauth")
         before = watermark
         if not event["flags"] & Flag.CLOCK_SKEW:
             watermark = max(watermark, event["event_time"])
-        past = pasts.setdefault(card, Past())
-        if event["event_time"] - past.seen > horizon_ms or before - past.seen > 2 * horizon_ms:
-            past = pasts[card] = Past()
-        rows.append({k: v for family in FAMILIES.values() for k, v in family(past, event).items()})
-        if event["transaction_key"] in past.keys[-16:]:
-            added.append(int(Flag.DUPLICATE))
-            continue
-        if event["event_time"] < before - horizon_ms:
-            added.append(int(Flag.LATE))
-            continue
-        added.append(0)
-        past.seen = max(past.seen, event["event_time"])
-        past.keys.append(event["transaction_key"])
-        if not event["flags"] & Flag.REVERSAL:
-            past.events.append(event)
+        held = {}
+        for name in ("card", *LOCAL):
+            if key := event[f"{name}_key"]:
+                past = pasts.setdefault((name, key), Past())
+                if event["event_time"] - past.seen > horizon_ms or before - past.seen > 2 * horizon_ms:
+                    past = pasts[name, key] = Past()
+                held[name] = past
+        card = held["card"]
+        found = {k: v for family in FAMILIES.values() for k, v in family(card, event).items()}
+        for name, local in LOCAL.items():
+            if name in held:
+                found |= local(held[name].events, event, card.events)
+        for noun in ("merchant", "terminal"):
+            found |= risk(noun, given[noun][i], event)
+        rows.append(found | account(given["takeover"][i]))
+        added.append(_guard(event, card, before, horizon_ms))
+        if added[-1] == 0:
+            card.keys.append(event["transaction_key"])
+            card.seen = max(card.seen, event["event_time"])
+            for past in held.values() if not event["flags"] & Flag.REVERSAL else ():
+                past.events.append(event)
+                past.seen = max(past.seen, event["event_time"])
     return rows, added
+
+
+def _guard(event: dict[str, Any], card: Past, clock: int, horizon_ms: int) -> int:
+    if event["transaction_key"] in card.keys[-16:]:
+        return int(Flag.DUPLICATE)
+    return int(Flag.LATE) if event["event_time"] < clock - horizon_ms else 0
 
 
 def ratio(a: float, b: float) -> float:
@@ -82,39 +101,41 @@ def amount(past: Past, e: dict[str, Any]) -> dict[str, float]:
 
 
 def velocity(past: Past, e: dict[str, Any]) -> dict[str, float]:
-    def window(grain: int, size: int, width: int) -> tuple[list[int], int]:
+    def window(grain: int, size: int, width: int) -> list[dict[str, Any]]:
         held = [x for x in past.events if x["event_time"] // grain > newest[grain] - size]
         now = e["event_time"] // grain
-        inside = [x for x in held if now - width < x["event_time"] // grain <= now]
-        return [x["amount_minor"] for x in inside if not x["declined"]], sum(x["declined"] for x in inside)
+        return [x for x in held if now - width < x["event_time"] // grain <= now]
 
     grains = (300_000, 3_600_000, DAY)
     newest = {g: max((x["event_time"] // g for x in past.events), default=0) for g in grains}
     found: dict[str, float] = {}
-    spent = {}
+    spent, counts = {}, {}
     for name, (grain, size, width) in {
         "5m": (grains[0], 12, 2), "1h": (grains[0], 12, 12), "24h": (grains[1], 24, 24), "7d": (DAY, 30, 7),
         "30d": (DAY, 30, 30),
     }.items():  # fmt: skip
-        spent[name], declines = window(grain, size, width)
-        attempts = len(spent[name]) + declines
-        found[f"card_tx_count_{name}"] = math.log1p(len(spent[name]))
+        inside = window(grain, size, width)
+        spent[name] = [x["amount_minor"] for x in inside if x["spend"]]
+        attempts = sum(x["attempt"] for x in inside)
+        declines = sum(x["attempt"] and x["declined"] for x in inside)
+        counts[name] = attempts - declines
+        found[f"card_tx_count_{name}"] = math.log1p(counts[name])
         found[f"card_amount_sum_{name}"] = math.log1p(sum(spent[name]) / 100)
         found[f"card_attempt_count_{name}"] = math.log1p(attempts)
         found[f"card_decline_share_{name}"] = declines / attempts if attempts else NAN
-    times = [x["event_time"] for x in past.events]
+    times = [x["event_time"] for x in past.events if x["attempt"]]
     found["card_seconds_since_last"] = math.log1p(max(e["event_time"] - max(times), 0) / 1000) if times else NAN
     days = min(max((e["event_time"] - min(times, default=0)) / DAY, 1), 30)
-    count, total, week = len(spent["30d"]) / days, sum(spent["30d"]) / days, min(days, 7)
+    count, total, week = counts["30d"] / days, sum(spent["30d"]) / days, min(days, 7)
     paces = {
-        "card_pace_ratio_1h": math.log((len(spent["1h"]) + 1) / (count / 24 + 1)),
-        "card_pace_ratio_24h": math.log((len(spent["24h"]) + 1) / (count + 1)),
-        "card_pace_ratio_7d": math.log((len(spent["7d"]) + 1) / (count * week + 1)),
+        "card_pace_ratio_1h": math.log((counts["1h"] + 1) / (count / 24 + 1)),
+        "card_pace_ratio_24h": math.log((counts["24h"] + 1) / (count + 1)),
+        "card_pace_ratio_7d": math.log((counts["7d"] + 1) / (count * week + 1)),
         "card_spend_ratio_24h": ratio(sum(spent["24h"]) + e["amount_minor"], total),
         "card_spend_ratio_7d": ratio(sum(spent["7d"]) + e["amount_minor"], total * week),
     }
-    found |= paces if spent["30d"] else dict.fromkeys(paces, NAN)
-    found["amount_vs_max_24h"] = ratio(e["amount_minor"], max(spent["24h"])) if spent["24h"] else NAN
+    found |= paces if counts["30d"] else dict.fromkeys(paces, NAN)
+    found["amount_vs_max_24h"] = ratio(e["amount_minor"], max(spent["24h"])) if sum(spent["24h"]) else NAN
     return found
 
 

@@ -9,24 +9,51 @@ import pytest
 from builders import random_columns
 from reference_features import features
 
-from stream.events import Flag
-from stream.features import FAMILIES, FAMILY_SLICES, FEATURES, HORIZON_MS
+from stream.advance import Book
+from stream.events import Columns, Flag
+from stream.features import FAMILIES, FAMILY_SLICES, FEATURES, HORIZON_MS, PROGRAM, Entity
 from stream.features.registry import Feature
 from stream.replay import features_of
 
 DAY = 86_400_000
 
 
+class Known(Book):
+    """Tells the same rows whatever is asked, one after the other."""
+
+    def __init__(self, rows: dict[str, Any]) -> None:
+        super().__init__()
+        self.rows, self.told = rows, dict.fromkeys(rows, 0)
+
+    def look(self, entity: Entity, columns: Columns, clock_at: Any) -> Any:
+        start = self.told[entity.name]
+        self.told[entity.name] = stop = start + len(columns)
+        return self.rows[entity.name][start:stop]
+
+
+def told_of(n: int) -> dict[str, Any]:
+    """Rows of merchants, terminals and accounts: counts, and milliseconds since events with two flags."""
+    rng = np.random.default_rng(3)
+    told = {e.name: np.round(rng.gamma(0.7, 40, (n, e.width))) for e in PROGRAM.given}
+    ages = told["takeover"]
+    ages[:, :5] *= 1_000_000
+    ages[:, 6:] = rng.integers(0, 2, (n, 2))
+    ages[rng.random(ages.shape) < 0.4] = np.nan
+    ages[::5] = np.nan
+    return told
+
+
 @pytest.fixture(scope="module")
 def compared() -> tuple[Any, Any, Any, Any]:
-    columns, cards = random_columns(2500, cards=12, seed=3, days=70, disorder_s=2 * 86_400)
+    columns, _ = random_columns(2500, cards=12, seed=3, days=70, disorder_s=2 * 86_400)
     columns.event_time[::97] -= 35 * DAY  # late
     columns.event_time[::53] -= 20 * DAY  # days late, within the horizon
-    expected, added = features(columns, cards, HORIZON_MS)
-    given = columns.flags.copy()
-    x, _, flags = features_of(columns)
-    wanted = np.array([[row[f.name] for f in FEATURES] for row in expected])
-    return x, wanted, flags & ~given, np.array(added)
+    columns.amount_minor[:] = np.minimum(columns.amount_minor, 400_000)
+    told, before = told_of(len(columns)), columns.flags.copy()
+    expected, added = features(columns, told, HORIZON_MS)
+    x, _, flags = features_of(columns, book=Known(told))
+    wanted = np.array([[row.get(f.name, np.nan) for f in FEATURES] for row in expected])
+    return x, wanted, flags & ~before, np.array(added)
 
 
 def disagreements(x: Any, wanted: Any, features: tuple[Feature, ...]) -> list[str]:
