@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from stream.advance import new_arena
+from stream.advance import Book, advance, new_arena
+from stream.codec import columns_of
+from stream.errors import SettingError
 from stream.events import TP
 from stream.pipeline import Chunk, Pipeline
 
@@ -31,11 +33,22 @@ class Sample:
 
 
 def warm_up(pipeline: Pipeline) -> None:
-    """Pass a transaction, a dead letter and a replay through a pipeline, in a partition of their own."""
-    scratch = TP("warm-up", 0)
-    names = pipeline.profile.roles.names
+    """Pass a transaction, a dead letter and a replay through a pipeline, in a partition of their own.
+
+    Raises
+    ------
+    SettingError
+        The features of the stream's profile cannot be compiled.
+    """
+    profile, scratch = pipeline.profile, TP("warm-up", 0)
+    try:
+        advance(new_arena(profile.program, capacity=1), columns_of([]), Book(), program=profile.program)
+    except Exception as error:  # as many kinds as compilers have; live it would make a dead letter of every transaction
+        text = " ".join(str(error).split())[:200]
+        raise SettingError(f"stream profile {profile.name}: its features cannot be compiled ({text})") from None
+    names = profile.roles.names
     sample = msgspec.json.encode({names[role]: value for role, value in _SAMPLE.items() if role in names})
-    pipeline.open(scratch, new_arena(pipeline.profile.program))
+    pipeline.open(scratch, new_arena(profile.program))
     pipeline.complete(pipeline.prepare([Chunk(scratch, [Sample(sample, 0), Sample(b"{}", 1)])]))
     pipeline.replay(scratch, [Sample(sample, 2)])
     pipeline.close(scratch)

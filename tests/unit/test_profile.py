@@ -1,0 +1,175 @@
+"""What a stream profile may say, and where it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import SOURCE, FakePanel, message, records, settings
+
+from stream import profile
+from stream.app.checks import check_files
+from stream.codec import Codec
+from stream.codec.roles import CARD_ROLES, Roles
+from stream.errors import SettingError
+from stream.features import ENTITIES, FAMILIES, PROGRAM
+from stream.features.context import look
+from stream.features.registry import Entity, Family
+from stream.panels import RulesAlone, load_panel
+from stream.pipeline import Pipeline
+from stream.profile import CARDS, GROUP, StreamProfile, load_profile
+from stream.settings import load
+from stream.warm import warm_up
+
+OWN = Roles(dict(CARD_ROLES.names) | {"card_id": "account_id", "merchant_id": "shop"}, required=("country",))
+FITTING: dict[str, Any] = {
+    "name": "own",
+    "roles": OWN,
+    "entities": ENTITIES,
+    "families": FAMILIES,
+    "rules": CARDS.rules,
+}
+WRONG_PARTS = {
+    "Own!": ({"name": "Own!"}, "name"),
+    "noun": ({"noun": "Card."}, "noun"),
+    "nothing decides": ({"rules": None}, "neither rules nor a panel"),
+    "no entity": ({"entities": ()}, "needs entities"),
+    "entity twice": ({"entities": (*ENTITIES, ENTITIES[0])}, "name of its own"),
+    "no card": ({"entities": ENTITIES[1:]}, "card_key"),
+    "no such key": ({"entities": (*ENTITIES, Entity("planet", "planet_key"))}, "planet_key.*none of"),
+    "no families": ({"families": ()}, "no features"),
+    "family twice": ({"families": (*FAMILIES, FAMILIES[0])}, "stands twice"),
+    "family of nobody": ({"entities": ENTITIES[:1]}, "is about"),
+}
+WRONG_ROLES = {
+    "unknown": ({"colour": "colour"}, (), "'colour' is no role"),
+    "shared": ({"terminal_id": "merchant_id"}, (), "merchant_id plays two roles"),
+    "dotted": ({"card_id": "card.id"}, (), "letters, digits and underscores"),
+    "required": ({}, ("response_code",), "response_code cannot be required"),
+}
+WRONG_NAMES = {
+    "kards": "there is no stream profile 'kards'; use cards or package.module:OBJECT",
+    "no.such.module:PROFILE": "cannot be loaded .ModuleNotFoundError",
+    "stream.profile:NOPE": "cannot be loaded .AttributeError",
+    "stream.profile:load_profile": "not a StreamProfile; name the object itself",
+    "broken_profile:PROFILE": "cannot be loaded .ValueError: it has no features",
+    ":": "cannot be loaded",
+}
+
+BROKEN = """
+from stream.profile import CARDS, StreamProfile
+PROFILE = StreamProfile("broken", CARDS.roles, CARDS.entities, (), CARDS.rules)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """Profiles are looked up once a process."""
+    yield
+    load_profile.cache_clear()
+
+
+def test_cards_is_the_default_and_compiled_once() -> None:
+    assert load_profile(load().engine.profile) is CARDS and CARDS.program is PROGRAM
+    assert StreamProfile(**FITTING).program is PROGRAM
+
+
+@pytest.mark.parametrize("name", WRONG_PARTS)
+def test_parts_that_do_not_fit_are_refused(name: str) -> None:
+    given, error = WRONG_PARTS[name]
+    with pytest.raises(ValueError, match=error):
+        StreamProfile(**(FITTING | given))
+
+
+@pytest.mark.parametrize("name", WRONG_ROLES)
+def test_roles_that_do_not_fit_are_refused(name: str) -> None:
+    names, required, error = WRONG_ROLES[name]
+    with pytest.raises(ValueError, match=error):
+        Roles(dict(CARD_ROLES.names) | names, required)
+
+
+def test_a_role_that_every_stream_has_cannot_be_left_out() -> None:
+    with pytest.raises(ValueError, match="no field plays amount"):
+        Roles({role: role for role in CARD_ROLES.names if role != "amount"})
+
+
+@pytest.mark.parametrize("name", WRONG_NAMES)
+def test_a_wrong_profile_stops_the_start_with_one_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_profile.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingError, match=r"^setting engine\.profile: .*" + WRONG_NAMES[name]) as caught:
+        check_files(settings(engine={"profile": name}))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_rule_of_a_profile_may_only_speak_of_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    partial = StreamProfile(**(FITTING | {"families": FAMILIES[:1]}))
+    monkeypatch.setattr(profile, "OWN", partial, raising=False)
+    with pytest.raises(SettingError, match=r"stream profile own: rule RULE_.*unknown feature"):
+        check_files(settings(engine={"profile": "stream.profile:OWN"}))
+
+
+def test_a_profile_may_be_installed_by_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = EntryPoints([EntryPoint("theirs", "stream.profile:CARDS", GROUP), EntryPoint("bad", "nowhere:X", GROUP)])
+    monkeypatch.setattr(profile, "entry_points", lambda group: points.select(group=group))
+    assert load_profile("theirs") is CARDS
+    with pytest.raises(SettingError, match="bad cannot be loaded"):
+        load_profile("bad")
+    with pytest.raises(SettingError, match="use bad, cards, theirs or"):
+        load_profile("other")
+
+
+def test_names_and_required_fields_are_those_of_the_profile() -> None:
+    codec = Codec(settings(), OWN)
+    own = {"card_id": None, "merchant_id": None, "account_id": "a-1", "shop": "s", "country": "DE"}
+    good = message(**own)
+    decoded = codec.decode(
+        records([good, message(**(own | {"country": None})), message(), message(**(own | {"shop": ""}))]), SOURCE
+    )
+    assert [row.card_id for row in decoded.rows] == ["a-1"]
+    assert [letter.error for letter in decoded.dead] == ["country is missing", "account_id is missing", "shop is empty"]
+    assert codec._scanner is not None and codec._scanner.scan([good]).declined == []
+
+
+def test_settings_map_from_the_names_of_the_profile() -> None:
+    mapping = {"fields": {"account_id": "konto.nr"}, "constants": {"shop": "own shop"}}
+    codec = Codec(settings(mapping=mapping), OWN)
+    decoded = codec.decode(records([message(card_id=None, konto={"nr": "a-2"}, country="DE"), message()]), SOURCE)
+    assert [(row.card_id, row.merchant_id) for row in decoded.rows] == [("a-2", "own shop")]
+    assert decoded.dead[0].error == "account_id is read from 'konto.nr', which the message lacks"
+    with pytest.raises(SettingError, match=r"mapping\.fields\.card_id: no such field; use one of .*account_id"):
+        Codec(settings(mapping={"fields": {"card_id": "x"}}), OWN)
+
+
+def test_features_that_do_not_compile_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_kernel(state: Any, event: Any, view: Any) -> float:
+        raise RuntimeError
+
+    feature = dataclasses.replace(FAMILIES[-1].features[0], compute=no_kernel)
+    family = Family("odd", (feature,), None, look, None)
+    odd = StreamProfile(**(FITTING | {"families": (family,), "rules": None, "panel": CARDS.panel}))
+    monkeypatch.setattr(profile, "OWN", odd, raising=False)
+    made = Pipeline(settings(engine={"profile": "stream.profile:OWN"}), FakePanel(), "topic")
+    with pytest.raises(SettingError, match=r"^stream profile own: its features cannot be compiled \("):
+        warm_up(made)
+
+
+def test_the_schema_is_the_shipped_one_in_the_profiles_words() -> None:
+    made = StreamProfile(**FITTING).schema()
+    assert {"account_id", "shop", "terminal_id"} <= made["properties"].keys() and "card_id" not in made["properties"]
+    assert made["required"][2:4] == ["account_id", "shop"] and made["required"][-1] == "country"
+    alert = StreamProfile(**FITTING).schema("alert")
+    assert "account_id" in alert["properties"]["transaction"]["required"]
+    assert CARDS.schema()["properties"].keys() == CARD_ROLES.names.keys()
+
+
+def test_without_a_panel_rules_alone_decide_and_nothing_is_degraded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "OWN", StreamProfile(**FITTING), raising=False)
+    panel = load_panel(settings(engine={"profile": "stream.profile:OWN"}))
+    assert isinstance(panel, RulesAlone) and panel.models == []
