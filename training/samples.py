@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from stream.replay import PARTITIONS, History, Replay
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 DAY_MS = 86_400_000
 
 
@@ -90,7 +91,9 @@ def histories(directory: Path) -> list[Path]:
     return found
 
 
-def read_samples(directory: Path, *, bank: int, warm_up_days: float) -> Samples:
+def read_samples(
+    directory: Path, *, bank: int, warm_up_days: float, choose: Callable[[F64], Mask] | None = None
+) -> Samples:
     """Read transactions, labels and, where they exist, account events and the truth, each ``<name>.parquet``.
 
     Features see of labels and events what was known at the time, and of merchants and terminals what a worker would
@@ -104,6 +107,8 @@ def read_samples(directory: Path, *, bank: int, warm_up_days: float) -> Samples:
         Code of this history; card codes and case numbers are made unique by it.
     warm_up_days
         Days at the start that only fill the state; late and repeated transactions are left out too.
+    choose
+        Tells from y which rows to keep; all when absent.
 
     Raises
     ------
@@ -112,22 +117,24 @@ def read_samples(directory: Path, *, bank: int, warm_up_days: float) -> Samples:
     """
     columns, cards = read_columns(directory / "transactions.parquet")
     ids = _table(directory / "transactions.parquet", ["transaction_id"])["transaction_id"]
-    start = int(columns.event_time.min()) + int(warm_up_days * DAY_MS) if len(ids) else 0
-    scored = columns.event_time >= start
-    X, S = Replay(_history(directory, columns, cards)).rows(scored)
     position = {name: row for row, name in enumerate(ids)}
     y = _labels(directory / "labels.parquet", position)
     fraud, story, case = _truth(directory / "truth.parquet", position, y)
+    start = int(columns.event_time.min()) + int(warm_up_days * DAY_MS) if len(ids) else 0
+    told = columns.event_time >= start
+    if choose is not None:
+        told &= choose(y)
+    X, S = Replay(_history(directory, columns, cards)).rows(told)
     kept = (columns.flags & (Flag.LATE | Flag.DUPLICATE)) == 0
-    if not (kept & scored).any():
+    if not (kept & told).any():
         raise SettingError(f"the history {directory} ends within the warm-up of {warm_up_days:g} days; use more --days")
     _, codes = np.unique(np.asarray(cards), return_inverse=True)
-    offset = np.int64(bank) << 40
+    offset, none = np.int64(bank) << 40, np.empty((len(y), 0), np.float32)
     rest = Samples(
-        np.empty((len(y), 0), np.float32), np.empty((len(y), 0), np.float32), y, fraud, columns.event_time,
-        codes.astype(np.int64) + offset, np.full(len(y), bank, np.int64), np.where(case >= 0, case + offset, -1), story,
-    ).take(scored)  # fmt: skip
-    return replace(rest, X=X, S=S).take(kept[scored])
+        none, none, y, fraud, columns.event_time, codes.astype(np.int64) + offset, np.full(len(y), bank, np.int64),
+        np.where(case >= 0, case + offset, -1), story,
+    )  # fmt: skip
+    return replace(rest.take(told), X=X, S=S).take(kept[told])
 
 
 def _history(directory: Path, columns: Columns, cards: Sequence[str]) -> History:

@@ -68,13 +68,15 @@ def collect(folders: Iterable[Path], count: int, options: Options, say: Say) -> 
     fit: list[Samples] = []
     rng = np.random.default_rng(options.seed)
     for bank, folder in enumerate(folders):
-        rows = read_samples(folder, bank=bank, warm_up_days=options.warm_up_days)
+        learn = bank < for_training
+        choose = (lambda y: _some(y, options, rng)) if learn else None
+        rows = read_samples(folder, bank=bank, warm_up_days=options.warm_up_days, choose=choose)
         say(f"history {bank + 1}/{count}: {len(rows):,} transactions, {int(rows.y.sum()):,} reported frauds")
         if for_training:
-            (train if bank < for_training else fit).append(rows if bank >= for_training else _thin(rows, options, rng))
+            (train if learn else fit).append(rows)
         else:
             early = rows.event_time < np.quantile(rows.event_time, 0.6)
-            train.append(_thin(rows.take(early), options, rng))
+            train.append(rows.take(early & _some(rows.y, options, rng)))
             fit.append(rows.take(~early))
     learned, held = join(train), join(fit)
     validation = np.isin(learned.card, _some_cards(learned.card, rng))
@@ -92,8 +94,9 @@ def _some_cards(card: np.ndarray[Any, np.dtype[np.int64]], rng: np.random.Genera
     return cards[rng.permutation(len(cards)) % _VALIDATION_FOLDS == 0]
 
 
-def _thin(rows: Samples, options: Options, rng: np.random.Generator) -> Samples:
-    return rows.take((rows.y > 0) | (rng.random(len(rows)) < options.genuine_share))
+def _some(y: F64, options: Options, rng: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """All frauds and a share of the genuine rows."""
+    return (y > 0) | (rng.random(len(y)) < options.genuine_share)
 
 
 def build(name: str) -> Detector:
