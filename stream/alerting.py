@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from stream.codec.masking import luhn, mask_text
-from stream.codec.roles import Roles
+from stream.codec.roles import ROLES, Roles
 from stream.codec.tokens import canonical_card
 from stream.decide import Cuts, alert_id, case_id, threshold_of
 from stream.events import F32, OUTCOMES, TP, Alert, Flag, ModelRef, Reason, Source, Transaction
@@ -58,7 +58,7 @@ def _holds_card(value: Any) -> bool:
 def masked(row: Transaction, token: str, roles: Roles = CARDS.roles) -> dict[str, Any]:
     """The transaction, in its stream's words, without its card number: a token in its place, and the first six digits.
 
-    Any other text that holds a card number is masked; a number that is one is left out.
+    Any other text that holds a card number is masked; a number that is one is left out. The order is that of `ROLES`.
     """
     given = msgspec.structs.asdict(row)
     fields = {
@@ -72,7 +72,7 @@ def masked(row: Transaction, token: str, roles: Roles = CARDS.roles) -> dict[str
     card = canonical_card(row.card_id)
     if "bin" not in fields and 13 <= len(card) <= 19 and card.isascii() and card.isdigit() and luhn(card.encode()):
         fields["bin"] = card[:6]
-    return {name: fields[role] for role, name in roles.names.items() if role in fields}
+    return {roles.names[role]: fields[role] for role in ROLES if role in fields and role in roles.names}
 
 
 def features_of(x: F32, names: Sequence[str] = CARDS.feature_names) -> dict[str, float | None]:

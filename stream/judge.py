@@ -14,7 +14,9 @@ import numpy.typing as npt
 from stream.alerting import AlertWriter, Decision, rounded_scores
 from stream.codec import Decoded, dead_letter
 from stream.decide import Cuts, Outcomes, cuts, decide
-from stream.events import F32, F64, I64, TP, U8, Alert, DeadLetter, ModelRef, Reason, Record
+from stream.entities.hours import visible
+from stream.entities.merged import version_of
+from stream.events import F32, F64, I64, TP, U8, Alert, DeadLetter, Flag, ModelRef, Reason, Record
 from stream.profile import CARDS, StreamProfile
 from stream.reasons import Explainer, rule_reason, score_reason
 from stream.rules import Rules
@@ -50,7 +52,8 @@ class Part:
     decoded: Decoded
     first_offset: int
     next_offset: int
-    profile_version: str = "0"
+    clock: int = 0  # before its first transaction, ms
+    profiles: tuple[int, ...] = ()  # merged hours, see `entities.merged.version_of`
 
 
 @dataclass(slots=True)
@@ -183,7 +186,7 @@ class Judge:
             x=found.X[k],
             reasons=reasons,
             rules=[self._rules.rules[r].id for r in found.rules[k]],
-            profile_version=part.profile_version,
+            profile_version=_version(part, row),
         )
 
     def _explain(self, found: Found) -> list[list[Reason]]:
@@ -196,6 +199,13 @@ class Judge:
         except Exception:  # an alert without its reasons is worth more than no alert
             log.exception("the reasons of %d alerts could not be found", len(found.owner))
             return [[score_reason(score)] for score in scores.score.tolist()]
+
+
+def _version(part: Part, row: int) -> str:
+    """Which profiles a transaction saw: what was merged, as far as its clock lets it see."""
+    columns = part.decoded.columns
+    true = columns.event_time[:row][columns.flags[:row] & Flag.CLOCK_SKEW == 0]
+    return version_of(part.profiles, visible(int(true.max(initial=part.clock))))
 
 
 def _some(scores: PanelScores, index: I64) -> PanelScores:

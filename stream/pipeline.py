@@ -19,6 +19,7 @@ import numpy as np
 from stream.advance import OPEN, Arena, Book, advance, broadcast
 from stream.alerting import AlertWriter
 from stream.codec import Codec, Decoded, dead_letter, take
+from stream.codec.tokens import Tokens
 from stream.decide import check_decision
 from stream.entities.merged import Merged
 from stream.errors import FraudstreamError
@@ -127,7 +128,8 @@ class Pipeline:
         rules = rules_of(self.profile, settings.decision.rules)
         self._horizon_ms = round(settings.engine.horizon_days * DAY_MS)
         self._arenas: dict[TP, Arena] = {}
-        self.book = Book(Merged(broadcast(self._program)))
+        self.merged = Merged(broadcast(self._program))
+        self.book = Book(self.merged)
         self._free: deque[_Buffers] = deque(maxlen=_BUFFERS)  # filled by `complete`, emptied by `prepare`
         self.panel_hash = self._hash(settings, panel.hash, rules.hash)
         writer = AlertWriter(topic_id, self.panel_hash, settings.decision.case_hours, self.profile)
@@ -141,6 +143,11 @@ class Pipeline:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     # -- partitions
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens of the cards."""
+        return self._codec.tokens
 
     def open(self, tp: TP, arena: Arena) -> None:
         """Begin to work on a partition with its state."""
@@ -219,14 +226,14 @@ class Pipeline:
 
     def _apply(self, task: _Task, decoded: Decoded, out: _Rows | None) -> Part:
         """Features into `out`, or none: state alone; when the batch fails, one by one, so only the culprit is lost."""
-        arena, columns = task.arena, decoded.columns
+        arena, columns, clock = task.arena, decoded.columns, task.arena.watermark
         try:
             self._advance(arena, columns, out)
         except Exception:
             log.exception("the features of a batch failed; its %d transactions are tried one by one", len(columns))
             decoded = self._one_by_one(task, decoded, out)
         arena.next_offset = task.next_offset
-        return Part(task.tp, task.records, decoded, task.first_offset, task.next_offset, self.book.version())
+        return Part(task.tp, task.records, decoded, task.first_offset, task.next_offset, clock, self.merged.vector())
 
     def _advance(self, arena: Arena, columns: Columns, out: _Rows | None) -> None:
         program, horizon = self._program, self._horizon_ms

@@ -83,6 +83,8 @@ def state(arena: Arena) -> dict[str, bytes]:
     found = {}
     for name, table in arena.tables.items():
         rows = table.rows[: table.used]
-        plain = rows.view(np.uint8).reshape(len(rows), -1)  # numpy leaves the gaps of structures as it likes
+        plain = rows.view(np.uint8).reshape(
+            len(rows), table.dtype.itemsize
+        )  # numpy leaves the gaps of structures as it likes
         found[name] = plain[np.argsort(rows["key"])].tobytes()
     return found

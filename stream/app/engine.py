@@ -15,7 +15,7 @@ import logging
 import operator
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -65,6 +65,7 @@ class Engine:
         deliverer: Deliverer,
         metrics: Metrics,
     ) -> None:
+        self.hold: Callable[[], Awaitable[None]] | None = None  # awaited before each batch
         self._settings = settings
         self._pipeline = pipeline
         self._deliverer = deliverer
@@ -201,6 +202,8 @@ class Engine:
         chunks = [Chunk(TP(topic, delivery.partition), delivery.records) for delivery in taken]
         small = sum(len(d.records) for d in taken) <= INLINE_MAX and (self._last is None or self._last.done())
         outcomes: asyncio.Future[list[Outcome]]
+        if self.hold is not None:
+            await self.hold()
         async with self._state:
             if small:
                 prepared = self._pipeline.prepare(chunks)

@@ -27,7 +27,6 @@ from stream.events import I64, U64
 MATURITY_MS = 7 * 86_400_000
 TRUST = {"rule": 1, "customer": 2, "analyst": 3, "chargeback": 4}
 GENUINE, FRAUD = 1, 2
-OUTCOMES = ("applied", "confirming", "contradicting", "double", "early", "late", "unreadable")
 LABEL = np.dtype(
     [
         ("key", "u8"),

@@ -20,28 +20,50 @@ _REMEMBERED = RING_DAYS * DAY_HOURS
 
 @dataclass(slots=True)
 class _Known:
-    """What was merged of one partition: hours with their `side`, and days."""
+    """What was merged of one partition: hours, days, and the `side` by the last hour of each."""
 
     through: int = NEVER
     sides: dict[int, int] = field(default_factory=dict)
+    hours: set[int] = field(default_factory=set)
     days: set[int] = field(default_factory=set)
 
     def has(self, bucket: Bucket) -> bool:
         day = bucket.hour // DAY_HOURS
         if bucket.span == HOURLY:
-            return bucket.hour in self.sides or day in self.days
-        return day in self.days or any(hour in self.sides for hour in range(bucket.hour, bucket.hour + DAY_HOURS))
+            return bucket.hour in self.hours
+        return day in self.days or any(hour in self.hours for hour in range(bucket.hour, bucket.hour + DAY_HOURS))
 
     def note(self, bucket: Bucket) -> None:
         if bucket.span == HOURLY:
-            self.sides[bucket.hour] = bucket.side
+            self.hours.add(bucket.hour)
         else:
             self.days.add(bucket.hour // DAY_HOURS)
-            self.sides.setdefault(bucket.hour + DAY_HOURS - 1, bucket.side)
-        self.through = max(self.through, bucket.hour + bucket.span - 1)
+        last = bucket.hour + bucket.span - 1
+        self.sides.setdefault(last, bucket.side)
+        self.through = max(self.through, last)
         if len(self.sides) > 2 * _REMEMBERED:
+            self.hours = {hour for hour in self.hours if hour > self.through - _REMEMBERED}
             self.sides = {h: side for h, side in self.sides.items() if h > self.through - _REMEMBERED}
             self.days = {day for day in self.days if day > self.through // DAY_HOURS - RING_DAYS}
+
+
+def version_of(vector: Sequence[int], seen: int | None = None) -> str:
+    """Name which hours could be seen: ``<newest hour>:<hours behind it, by partition>``, x for none; 0 for none at all.
+
+    Every bucket of a partition up to its hour was there, none after it.
+
+    Parameters
+    ----------
+    vector
+        The last merged hour of each partition (`Merged.vector`).
+    seen
+        First hour that the transaction does not see (`hours.visible`); None: what is merged.
+    """
+    hours = [hour if seen is None else min(hour, seen - 1) for hour in vector]
+    newest = max(hours, default=NEVER)
+    if newest < 0:
+        return "0"
+    return f"{newest}:{'.'.join('x' if hour < 0 else str(newest - hour) for hour in hours)}"
 
 
 class Merged:
@@ -62,10 +84,12 @@ class Merged:
         self.kinds = tuple(kinds)
         self._rings = {kind: Rings(capacity) for kind in self.kinds}
         self._known: dict[int, _Known] = {}
-        self._version: str | None = None
+        self._vector: tuple[int, ...] | None = None
 
     def merge(self, partition: int, bucket: Bucket) -> bool:
-        """Add a bucket of a partition, unless it (or the day it belongs to) is known.
+        """Add a bucket of a partition, unless it is known; a day after any of its hours is no news.
+
+        Hours of a day that came as a whole count in the windows of hours alone.
 
         Returns
         -------
@@ -75,13 +99,15 @@ class Merged:
         known = self._known.setdefault(partition, _Known())
         if known.has(bucket):
             return False
+        by_day = bucket.span != HOURLY or bucket.hour // DAY_HOURS not in known.days
         known.note(bucket)
-        self._version = None
+        self._vector = None
         for kind, rings in enumerate(self._rings.values()):
             low, high = np.searchsorted(bucket.kinds, [kind, kind + 1]).tolist()
             if high > low:
                 keys, counts = bucket.keys[low:high], bucket.counts[low:high]
-                rings.merge(keys, np.ascontiguousarray(counts), bucket.hour, bucket.span != HOURLY)
+                counts = np.ascontiguousarray(counts)
+                rings.merge(keys, counts, bucket.hour, by_hour=bucket.span == HOURLY, by_day=by_day)
         middle = sorted(one.through for one in self._known.values())[(len(self._known) - 1) // 2]
         for rings in self._rings.values():
             rings.forget(middle // DAY_HOURS - RING_DAYS)  # not the newest: one bad clock must not empty the rest
@@ -125,26 +151,21 @@ class Merged:
         at = bisect.bisect_right([known.sides[hour] for hour in hours], offset)
         return hours[at] if at < len(hours) else known.through + 1
 
-    def version(self) -> str:
-        """Which hour of each partition is merged, as ``<newest hour>:<hours behind it, by partition>``; x is none.
+    def vector(self) -> tuple[int, ...]:
+        """The last merged hour of each partition, from 0 to the greatest that is known."""
+        if self._vector is None:
+            self._vector = tuple(self.through(partition) for partition in range(max(self._known, default=-1) + 1))
+        return self._vector
 
-        With the partition's own log this says exactly which buckets a transaction could see.
-        """
-        if self._version is None:
-            if not self._known:
-                self._version = "0"
-            else:
-                newest = max(known.through for known in self._known.values())
-                behind = [self.through(partition) for partition in range(max(self._known) + 1)]
-                told = ["x" if hour == NEVER else str(newest - hour) for hour in behind]
-                self._version = f"{newest}:{'.'.join(told)}"
-        return self._version
+    def version(self) -> str:
+        """What is merged; see `version_of`."""
+        return version_of(self.vector())
 
     def staleness_ms(self, clock: int) -> int:
         """How far behind a clock the partition is that was merged least far; 0 when nothing was merged."""
         if not self._known:
             return 0
-        oldest = min(known.through for known in self._known.values())
+        oldest = min(known.through for known in list(self._known.values()))
         return max(0, clock - (oldest + 1) * HOUR)
 
     def __len__(self) -> int:

@@ -186,7 +186,7 @@ class Partials:
             attempt without money.
         """
         hours = np.empty(len(columns), np.int64)
-        if not len(hours):
+        if not len(hours) or not self.kinds:
             return
         mixed = _hours(columns.event_time, clock_at, flags, hours)
         for hour in np.unique(hours).tolist() if mixed or hours[0] == NEVER else [int(hours[0])]:
@@ -222,7 +222,7 @@ class Partials:
             far this partition is.
         """
         last = first_open(clock) - 1
-        if last <= self.through or clock <= NO_CLOCK:
+        if last <= self.through or clock <= NO_CLOCK or not self.kinds:
             return []
         closed = [_bucket(hour, self._open.pop(hour), self.side) for hour in sorted(self._open) if hour <= last]
         if not closed or closed[-1].hour < last:

@@ -72,7 +72,8 @@ def _clear(row: int, hour: int, day: int, tops: I64, hours: I32, days: I32, amou
 
 
 @native_cached
-def _merge(keys_in: U64, counts: I64, hour: int, whole_day: bool, state: I64, free: I32, index: I32, keys: U64,
+def _merge(keys_in: U64, counts: I64, hour: int, by_hour: bool, by_day: bool,
+           state: I64, free: I32, index: I32, keys: U64,
            views: F64, tops: I64, hours: I32, days: I32, amounts: I64) -> None:
     """Add a bucket's rows; `state` is (rows ever used, rows in the free list, rows in use, turned away)."""
     day = hour // DAY_HOURS
@@ -96,10 +97,10 @@ def _merge(keys_in: U64, counts: I64, hour: int, whole_day: bool, state: I64, fr
             tops[row, 0], tops[row, 1], tops[row, 2] = _NEVER, _NEVER, _NEVER
             views[row, 0] = NO_VIEW
         _clear(row, hour, day, tops, hours, days, amounts)
-        if hour > tops[row, 0] - RING_HOURS and not whole_day:
+        if by_hour and hour > tops[row, 0] - RING_HOURS:
             for c in range(3):
                 hours[row, hour_at, c] += counts[i, c]
-        if day > tops[row, 1] - RING_DAYS:
+        if by_day and day > tops[row, 1] - RING_DAYS:
             days[row, day_at, 0] += counts[i, 0]
             days[row, day_at, 1] += counts[i, 2]
             days[row, day_at, 2] += counts[i, 4]
@@ -216,9 +217,9 @@ class Rings:
         rows = (self._keys, self._views, self._tops, self._hours, self._days, self._amounts)
         return int(self._state[0]) * sum(array.nbytes // len(array) for array in rows) + self._index.nbytes
 
-    def merge(self, keys: U64, counts: I64, hour: int, whole_day: bool) -> None:
-        """Add the rows of a bucket: keys (m,) and counters (m, 5)."""
-        _merge(keys, counts, hour, whole_day, self._state, self._free, self._index, self._keys,
+    def merge(self, keys: U64, counts: I64, hour: int, *, by_hour: bool, by_day: bool) -> None:
+        """Add the rows of a bucket, keys (m,) and counters (m, 5), to the ring of hours, of days, or both."""
+        _merge(keys, counts, hour, by_hour, by_day, self._state, self._free, self._index, self._keys,
                self._views, self._tops, self._hours, self._days, self._amounts)  # fmt: skip
 
     def look(self, keys: U64, clock_at: I64) -> F64:

@@ -151,9 +151,17 @@ class History:
             self._next = end
 
 
+def warm_up() -> None:
+    """Compile or load the loops, so that no batch waits for it."""
+    takeover, one = Takeover(keys=2, events=2), np.ones(1, np.uint64)
+    takeover.add(Events(one, one, np.zeros(1, np.bool_), np.zeros(1, np.uint8), np.ones(1, np.int64), one))
+    takeover.look(one, one, np.full(1, LAG_MS + 1), one)
+    takeover.forget(LAG_MS)
+
+
 def joined(parts: Sequence[Events]) -> Events:
     """One set of events out of several."""
     return Events(*(np.concatenate([getattr(part, name) for part in parts]) for name in Events.__slots__))
 
 
-__all__ = ["COLUMNS", "DEPTH", "FORGET_AFTER_MS", "LAG_MS", "WINDOW_MS", "History", "Takeover", "joined"]
+__all__ = ["COLUMNS", "DEPTH", "FORGET_AFTER_MS", "LAG_MS", "WINDOW_MS", "History", "Takeover", "joined", "warm_up"]

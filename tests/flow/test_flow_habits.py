@@ -47,20 +47,29 @@ def history(seed: int, cards: int = 4, count: int = 400) -> list[FakeRecord]:
     return records(values)
 
 
+def own_hour(version: str, partition: int) -> int:
+    """How much of its own partition a transaction saw; how much of others depends on how the partitions are read."""
+    newest, _, behind = version.partition(":")
+    return int(newest) - int(behind.split(".")[partition]) if behind else 0
+
+
 def told(given: list[FakeRecord], sizes: list[int], ahead: int) -> list[dict[str, Any]]:
     """All alerts, but for the time of detection, when so many batches are prepared before the oldest is completed."""
     made, waiting, found, at = pipeline(HabitPanel()), deque[Any](), list[Alert](), 0
     made.open(OTHER, new_arena(capacity=64))
     for size in sizes:
         some = given[at : at + size]
+        other = [FakeRecord((r.value or b"").replace(b"shop-1", b"shop-2"), r.offset) for r in some]
         waiting.append(
-            made.prepare([Chunk(SOURCE, some[: size // 2]), Chunk(SOURCE, some[size // 2 :]), Chunk(OTHER, some)])
+            made.prepare([Chunk(SOURCE, some[: size // 2]), Chunk(SOURCE, some[size // 2 :]), Chunk(OTHER, other)])
         )
         at += size
         while len(waiting) > (ahead if at < len(given) else 0):
             found += [alert for outcome in made.complete(waiting.popleft()) for alert in outcome.alerts]
     assert at >= len(given)
     plain = [{k: v for k, v in msgspec.to_builtins(alert).items() if k != "detected_at"} for alert in found]
+    for alert in plain:
+        alert["profile_version"] = own_hour(alert["profile_version"], alert["source"]["partition"])
     return sorted(plain, key=lambda alert: (alert["source"]["partition"], alert["source"]["offset"]))
 
 

@@ -20,15 +20,17 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 from stream.advance import new_arena
+from stream.broker.topics import ensure_topics, product_topics
 from stream.events import TP
 from stream.pipeline import Chunk, Pipeline
-from stream.settings import Settings, load
+from stream.settings import Settings, TopicSettings, load
 from stream.sinks.chain import verify
 from tests.kafka.worker_process import HistoryPanel
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "0123456789abcdef0123456789abcdef"
 SESSION_S = 3.0
+SIDES = ("profiles", "feedback", "events", "checkpoints")
 
 
 def transactions(n: int, seed: int, poison_every: int = 0) -> list[tuple[bytes, bytes]]:
@@ -61,6 +63,7 @@ class Topics:
     dead_letters: str
     partitions: int
     group: str = field(default="")
+    sides: dict[str, str] = field(default_factory=dict)  # topics beside these: profiles, feedback, events, checkpoints
 
     def __post_init__(self) -> None:
         self.group = self.group or f"g-{self.transactions}"
@@ -73,13 +76,15 @@ class Topics:
             "TOPICS__ALERTS": self.alerts,
             "TOPICS__DEAD_LETTERS": self.dead_letters,
             "SECURITY__TOKEN_KEY": KEY,
+            **{f"TOPICS__{name.upper()}": self.sides.get(name, "") for name in SIDES},
             **settings,
         }
         return {**os.environ, **{f"FRAUDSTREAM_{name}": value for name, value in given.items()}}
 
     def settings(self) -> Settings:
         overrides: dict[str, Any] = {
-            "topics": {"transactions": self.transactions},
+            "kafka": {"bootstrap": self.bootstrap, "group": self.group},
+            "topics": {"transactions": self.transactions, "checkpoints": self.sides.get("checkpoints", "")},
             "security": {"token_key": KEY},
         }
         return load(None, overrides)
@@ -99,6 +104,14 @@ def topics_for(kafka: str, new_topic: Callable[..., str], partitions: int = 4, *
     """Make the three topics of a test; `config` may name ``alerts`` or ``dead`` with topic settings."""
     names = [new_topic(stem, partitions=partitions, config=config.get(stem)) for stem in ("tx", "alerts", "dead")]
     return Topics(kafka, *names, partitions)
+
+
+def with_checkpoints(topics: Topics) -> Topics:
+    """Give a test's topics one for checkpoints, as the product makes it."""
+    name = topics.sides["checkpoints"] = f"{topics.transactions}.checkpoints"
+    specs = product_topics(topics.partitions, TopicSettings(checkpoints=name))
+    ensure_topics(topics.bootstrap, {name: specs[name]})
+    return topics
 
 
 class WorkerProcess:

@@ -82,8 +82,8 @@ def test_windows_end_where_they_should() -> None:
 def test_a_day_stands_for_its_hours() -> None:
     merged = Merged(capacity=64)
     assert merged.merge(0, bucket(FIRST, span=DAY_HOURS))
-    assert not merged.merge(0, bucket(FIRST + 5)) and not merged.merge(0, bucket(FIRST, span=DAY_HOURS))
-    assert seen(merged, FIRST + DAY_HOURS)[3] == 10 and merged.through(0) == FIRST + DAY_HOURS - 1
+    assert merged.merge(0, bucket(FIRST + 5)) and not merged.merge(0, bucket(FIRST, span=DAY_HOURS))
+    assert seen(merged, FIRST + DAY_HOURS)[:4] == [10, 2, 1, 10] and merged.through(0) == FIRST + DAY_HOURS - 1
     assert merged.merge(1, bucket(FIRST + 5)) and not merged.merge(1, bucket(FIRST, span=DAY_HOURS))
 
 
