@@ -55,6 +55,9 @@ class Explainer:
             column: [i for i, channel in enumerate(channels) if channel.feature == feature.name]
             for column, feature in enumerate(self._features)
         }
+        first = profile.entities[0].name  # to be without history is no news of a merchant
+        own = [np.arange(len(self._features))[self._slices[f.name]] for f in profile.families if f.entity == first]
+        self._own = frozenset(np.concatenate(own).tolist()) if own else frozenset[int]()
         self._feature_channels = {column: some for column, some in by_feature.items() if some}
         spread = [(f.high - f.low) / 2 if f.scale == "linear" else 2.0 for f in self._features]
         self._spread = np.array(spread, np.float32)
@@ -145,7 +148,7 @@ class Explainer:
         feature = self._features[column]
         weight = round(drop, 4) if isfinite(drop) else 0.0
         if isnan(value):
-            if is_new:
+            if is_new and column in self._own:
                 text = f"This {self._noun} has no history here, so what is usual for it is not known"
                 return Reason(NO_HISTORY, text, feature.name, None, None, weight)
             text = f"Not known for this transaction: {feature.meaning}"

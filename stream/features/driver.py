@@ -154,11 +154,16 @@ def _used(families: tuple[Family, ...], entities: Sequence[Entity]) -> tuple[Ent
     """The first entity and those that a family is about."""
     known = {entity.name for entity in entities}
     first = entities[0].name
-    for family in families:
+    for at, family in enumerate(families):
         if family.entity not in known:
             raise ValueError(f"family {family.name} is about {family.entity!r}, which is none of {sorted(known)}")
         if family.entity != first and any(callable(feature.usual) for feature in family.features):
             raise ValueError(f"family {family.name} tells what is usual, which only families of {first!r} can")
+        before = {one.name for one in families[:at] if one.entity == first}
+        if family.beside and (family.beside not in before or family.entity == first):
+            raise ValueError(
+                f"family {family.name} wants to see {family.beside!r}, which is no family of {first!r} before"
+            )
     wanted = {first, *(family.entity for family in families)}
     return tuple(entity for entity in entities if entity.name in wanted)
 
