@@ -1,0 +1,293 @@
+"""Reads `fraud.events` into the cache of account events: every worker all of it, the last 30 days at start.
+
+What cannot be read is a dead letter. The worker that holds partition p tells those of event partitions p, p + n, ...
+(n partitions of transactions) and then commits how far it told, under a group of its own without members.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import TopicPartition
+
+from stream.codec import dead_letter
+from stream.codec.tokens import Tokens
+from stream.entities.account import Read, read_events
+from stream.entities.takeover import FORGET_AFTER_MS, WINDOW_MS, Takeover, warm_up
+from stream.errors import SettingError
+from stream.events import TP, U64, DeadLetter
+from stream.monitor.metrics import Metrics
+from stream.settings import Settings
+from stream.sides.reading import Exclusive, persist
+from stream.sinks.dead_letters import DeadLetterLog
+from stream.sinks.outbox import PublishError, Row
+
+log = logging.getLogger("fraudstream.events")
+RECORDS = 2_000
+POLL_MS = 100
+TELL_S = 1.0
+LOOK_S = 30.0  # how often the topic is looked for while it does not exist, and for new partitions once it does
+LETTERS_MAX = 10_000  # dead letters remembered of a partition that another worker tells
+ROWS_FORGOTTEN = 256
+GROUP_SUFFIX = "-events"
+
+
+Send = Callable[[str, int, Sequence[Row]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Part:
+    """How far one partition is read and told."""
+
+    told: int = 0
+    seen: int = 0
+    owned: bool = False
+    letters: list[DeadLetter] = field(default_factory=list)
+
+
+class AccountFeed:
+    """Keeps the cache of account events up with its topic.
+
+    Parameters
+    ----------
+    settings
+        `topics.events` names the topic; "" or one that does not exist: nothing is known of accounts, and that is said.
+    takeover
+        The cache that is fed.
+    tokens
+        Those of the transactions; a twin of them is used here.
+    exclusive
+        Runs work between two batches.
+    send
+        Writes dead letters durably (`outbox.Outbox.send`).
+    held
+        The partitions of the transactions that this worker holds.
+    partitions
+        How many partitions the transactions have.
+    metrics
+        Where messages are counted.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        takeover: Takeover,
+        tokens: Tokens,
+        *,
+        exclusive: Exclusive,
+        send: Send,
+        held: Callable[[], frozenset[int]],
+        partitions: int,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._topic = settings.topics.events
+        self._takeover = takeover
+        self._tokens = tokens.twin()
+        warm_up()
+        self._exclusive, self._send, self._held = exclusive, send, held
+        self._partitions = partitions
+        self._metrics = metrics
+        self._dead = DeadLetterLog(settings.topics.dead_letters, f"events/{self._topic}")
+        self._parts: dict[TopicPartition, _Part] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._caught_up = asyncio.Event()
+        self._absence_told = False
+        self.on_failure: Callable[[BaseException], None] = lambda error: log.error("unexpected", exc_info=error)
+
+    async def ready(self) -> None:
+        """Return when the events were read up to the end that the topic had at the first call."""
+        if not self._topic:
+            return
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._guard())
+        await self._caught_up.wait()
+
+    async def catch_up(self, partitions: Sequence[int]) -> None:
+        """Nothing of a partition's own state comes from here."""
+
+    def release(self, partitions: Sequence[int]) -> None:
+        """Nothing is kept for a partition."""
+
+    async def close(self) -> None:
+        """Stop reading."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    # -- reading
+
+    async def _guard(self) -> None:
+        try:
+            await persist(f"reading {self._topic}", self._read)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.on_failure(error)
+
+    async def _read(self) -> None:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka.bootstrap,
+            client_id="fraudstream-events",
+            group_id=self._settings.kafka.group + GROUP_SUFFIX,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",  # reading twice changes nothing
+            isolation_level="read_committed",
+            fetch_max_wait_ms=POLL_MS,
+        )
+        await consumer.start()
+        try:
+            ends = await self._assign(consumer)
+            looked_at = told_at = time.monotonic()
+            while True:
+                await self._step(consumer, ends)
+                now = time.monotonic()
+                if now - told_at >= TELL_S:
+                    told_at = now
+                    await self._tell(consumer)
+                if now - looked_at >= LOOK_S:
+                    looked_at = now
+                    if await self._grown(consumer):
+                        return  # begin anew
+        finally:
+            await consumer.stop()
+
+    async def _grown(self, consumer: AIOKafkaConsumer) -> bool:
+        """Whether the topic came into being, or has more partitions than are read."""
+        if not self._parts:
+            return self._topic in await consumer.topics()
+        return len(consumer.partitions_for_topic(self._topic) or ()) > len(self._parts)
+
+    async def _partitions_of(self, consumer: AIOKafkaConsumer) -> set[int]:
+        if self._topic not in await consumer.topics():  # asking for it by name might create it
+            return set()
+        first = TopicPartition(self._topic, 0)
+        consumer.assign([first])
+        await consumer.end_offsets([first])  # the client learns the partitions of what is assigned
+        return set(consumer.partitions_for_topic(self._topic) or ())
+
+    async def _assign(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
+        """Begin where the last 30 days do; return the ends."""
+        partitions = await self._partitions_of(consumer)
+        if not partitions:
+            if not self._absence_told:
+                self._absence_told = True
+                log.warning(
+                    "topics.events %r does not exist: sign-ins and changes of accounts are unknown to the features; "
+                    "make the topic, or set topics.events to an empty text",
+                    self._topic,
+                )
+            self._caught_up.set()
+            return {}
+        tps = [TopicPartition(self._topic, partition) for partition in sorted(partitions)]
+        consumer.assign(tps)
+        ends = dict(await consumer.end_offsets(tps))
+        since = int(time.time() * 1000) - WINDOW_MS
+        found = await consumer.offsets_for_times(dict.fromkeys(tps, since))
+        for tp in tps:
+            start = ends[tp] if found.get(tp) is None else found[tp].offset
+            consumer.seek(tp, start)
+            part = self._parts.setdefault(tp, _Part())
+            part.seen, part.owned = start, False
+            part.letters.clear()
+        return ends
+
+    async def _step(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
+        """Read and apply some; note when the read-through is done."""
+        if not self._parts:
+            await asyncio.sleep(TELL_S)
+            return
+        fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS)
+        for tp, records in fetched.items():
+            await self._apply(tp, records)
+        positions = {tp: await consumer.position(tp) for tp in self._parts}
+        behind = [(consumer.highwater(tp) or ends[tp]) - position for tp, position in positions.items()]
+        self._metrics.account_lag.set(max(0, sum(max(0, lag) for lag in behind)))
+        if not self._caught_up.is_set() and all(position >= ends[tp] for tp, position in positions.items()):
+            log.info("%d account events of %d customers and cards known", self._takeover.events, self._takeover.rows)
+            self._caught_up.set()
+
+    async def _apply(self, tp: TopicPartition, records: Sequence[Any]) -> None:
+        read = await asyncio.to_thread(self._decode, records)
+        added, known, full = await self._exclusive(self._take, read)
+        self._count(read, added, known, full)
+        part = self._parts[tp]
+        for i, error in read.refused.items():
+            if records[i].offset >= part.told:
+                part.letters.append(dead_letter(records[i], TP(tp.topic, tp.partition), "events", error))
+        del part.letters[:-LETTERS_MAX]
+        part.seen = records[-1].offset + 1
+
+    def _decode(self, records: Sequence[Any]) -> Read:
+        appended = np.fromiter((record.timestamp for record in records), np.int64, len(records))
+        skew = round(self._settings.engine.clock_skew_s * 1000)
+        return read_events([record.value for record in records], appended, self._card_keys, skew)
+
+    def _card_keys(self, cards: list[str]) -> U64:
+        return self._tokens.keys_of([self._tokens[card] for card in cards])
+
+    def _take(self, read: Read) -> tuple[int, int, int]:
+        outcome = self._takeover.add(read.events)
+        self._takeover.forget(self._takeover.newest - FORGET_AFTER_MS, ROWS_FORGOTTEN)
+        return outcome
+
+    def _count(self, read: Read, added: int, known: int, full: int) -> None:
+        counts = {"taken": added, "known": known, "full": full, "ignored": read.ignored, "ahead": read.ahead}
+        counts["unreadable"] = len(read.refused) - read.ahead
+        for outcome, number in counts.items():
+            if number:
+                self._metrics.account_events.labels(outcome).inc(number)
+        self._metrics.account_bytes.set(self._takeover.nbytes)
+
+    # -- dead letters
+
+    async def _tell(self, consumer: AIOKafkaConsumer) -> None:
+        """Write the dead letters of the partitions that are ours to tell, then commit how far they are told."""
+        held = self._held()
+        for tp, part in self._parts.items():
+            target = tp.partition % self._partitions
+            was, part.owned = part.owned, target in held
+            if not part.owned:
+                continue
+            try:
+                if not was:  # another worker may have told some of them
+                    part.told = await consumer.committed(tp) or 0
+                    part.letters = [letter for letter in part.letters if letter.offset >= part.told]
+                await self._write(target, part)
+                if part.seen > part.told:
+                    await consumer.commit({tp: part.seen})
+                    part.told = part.seen
+            except (PublishError, KafkaError) as error:  # reading must go on
+                log.warning("dead letters of %s are told later: %r", tp.topic, error)
+                part.owned = False
+
+    async def _write(self, target: int, part: _Part) -> None:
+        if part.letters:
+            await self._send(self._dead.topic, target, self._dead.rows(part.letters))
+            self._metrics.dead_letters.labels("events").inc(len(part.letters))
+            part.letters = []
+
+
+def check_events(settings: Settings) -> None:
+    """Refuse a topic of account events that is one of the others.
+
+    Raises
+    ------
+    SettingError
+        `topics.events` names a topic that has another purpose.
+    """
+    names = settings.topics
+    others = {names.transactions, names.alerts, names.dead_letters, names.feedback}
+    if names.events and names.events in others:
+        raise SettingError(f"setting topics.events {names.events!r} names a topic of another purpose; name its own")
