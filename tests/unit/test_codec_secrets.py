@@ -34,6 +34,14 @@ def test_a_token_is_keyed_stable_and_bounded() -> None:
     assert len(tokens) <= 131_072 and tokens.of("card-0") == first
 
 
+def test_a_key_is_the_first_half_of_its_token_and_a_blank_card_has_none() -> None:
+    tokens = Tokens(b"k" * 16)
+    some = [tokens.of(f"card-{number}") for number in range(300)] + ["tok_" + "0" * 32]
+    expected = [max(int(token[4:20], 16), 1) for token in some]
+    assert tokens.keys_of(some).tolist() == expected
+    assert tokens.keys_of([*some, ""]).tolist() == [*expected, 0] and tokens.keys_of([]).tolist() == []
+
+
 @pytest.mark.parametrize("written", ["4111 1111 1111 1111", "4111-1111-1111-1111", f" {PAN} "])
 def test_one_card_has_one_token_however_it_is_written(written: str) -> None:
     tokens = Tokens(b"k" * 16)
