@@ -1,7 +1,6 @@
 """Reads `fraud.events` into the cache of account events: every worker all of it, the last 30 days at start.
 
-What cannot be read is a dead letter. The worker that holds partition p tells those of event partitions p, p + n, ...
-(n partitions of transactions) and then commits how far it told, under a group of its own without members.
+What cannot be read or believed is a dead letter (`letters.py`).
 """
 
 from __future__ import annotations
@@ -10,13 +9,11 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from stream.codec import dead_letter
@@ -24,34 +21,19 @@ from stream.codec.tokens import Tokens
 from stream.entities.account import Read, read_events
 from stream.entities.takeover import FORGET_AFTER_MS, WINDOW_MS, Takeover, warm_up
 from stream.errors import SettingError
-from stream.events import TP, U64, DeadLetter
+from stream.events import TP, U64
 from stream.monitor.metrics import Metrics
 from stream.settings import Settings
-from stream.sides.reading import Exclusive, persist
-from stream.sinks.dead_letters import DeadLetterLog
-from stream.sinks.outbox import PublishError, Row
+from stream.sides.letters import Letters, Send
+from stream.sides.reading import Exclusive, consumer_of, persist
 
 log = logging.getLogger("fraudstream.events")
+STAGE = "events"
 RECORDS = 2_000
 POLL_MS = 100
 TELL_S = 1.0
 LOOK_S = 30.0  # how often the topic is looked for while it does not exist, and for new partitions once it does
-LETTERS_MAX = 10_000  # dead letters remembered of a partition that another worker tells
 ROWS_FORGOTTEN = 256
-GROUP_SUFFIX = "-events"
-
-
-Send = Callable[[str, int, Sequence[Row]], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Part:
-    """How far one partition is read and told."""
-
-    told: int = 0
-    seen: int = 0
-    owned: bool = False
-    letters: list[DeadLetter] = field(default_factory=list)
 
 
 class AccountFeed:
@@ -94,11 +76,12 @@ class AccountFeed:
         self._takeover = takeover
         self._tokens = tokens.twin()
         warm_up()
-        self._exclusive, self._send, self._held = exclusive, send, held
-        self._partitions = partitions
+        self._exclusive = exclusive
         self._metrics = metrics
-        self._dead = DeadLetterLog(settings.topics.dead_letters, f"events/{self._topic}")
-        self._parts: dict[TopicPartition, _Part] = {}
+        self._letters = Letters(
+            settings, self._topic, STAGE, send=send, held=held, partitions=partitions, metrics=metrics
+        )
+        self._parts: list[TopicPartition] = []
         self._task: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
         self._absence_told = False
@@ -125,6 +108,7 @@ class AccountFeed:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+            await self._letters.close()
 
     # -- reading
 
@@ -137,15 +121,7 @@ class AccountFeed:
             self.on_failure(error)
 
     async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka.bootstrap,
-            client_id="fraudstream-events",
-            group_id=self._settings.kafka.group + GROUP_SUFFIX,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",  # reading twice changes nothing
-            isolation_level="read_committed",
-            fetch_max_wait_ms=POLL_MS,
-        )
+        consumer = consumer_of(self._settings, "fraudstream-events")
         await consumer.start()
         try:
             ends = await self._assign(consumer)
@@ -155,7 +131,7 @@ class AccountFeed:
                 now = time.monotonic()
                 if now - told_at >= TELL_S:
                     told_at = now
-                    await self._tell(consumer)
+                    await self._letters.tell()
                 if now - looked_at >= LOOK_S:
                     looked_at = now
                     if await self._grown(consumer):
@@ -190,17 +166,15 @@ class AccountFeed:
                 )
             self._caught_up.set()
             return {}
-        tps = [TopicPartition(self._topic, partition) for partition in sorted(partitions)]
-        consumer.assign(tps)
-        ends = dict(await consumer.end_offsets(tps))
+        self._parts = [TopicPartition(self._topic, partition) for partition in sorted(partitions)]
+        consumer.assign(self._parts)
+        ends = dict(await consumer.end_offsets(self._parts))
         since = int(time.time() * 1000) - WINDOW_MS
-        found = await consumer.offsets_for_times(dict.fromkeys(tps, since))
-        for tp in tps:
-            start = ends[tp] if found.get(tp) is None else found[tp].offset
+        found = await consumer.offsets_for_times(dict.fromkeys(self._parts, since))
+        starts = {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in self._parts}
+        for tp, start in starts.items():
             consumer.seek(tp, start)
-            part = self._parts.setdefault(tp, _Part())
-            part.seen, part.owned = start, False
-            part.letters.clear()
+        self._letters.begin({tp.partition: start for tp, start in starts.items()})
         return ends
 
     async def _step(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
@@ -222,12 +196,9 @@ class AccountFeed:
         read = await asyncio.to_thread(self._decode, records)
         added, known, full = await self._exclusive(self._take, read)
         self._count(read, added, known, full)
-        part = self._parts[tp]
-        for i, error in read.refused.items():
-            if records[i].offset >= part.told:
-                part.letters.append(dead_letter(records[i], TP(tp.topic, tp.partition), "events", error))
-        del part.letters[:-LETTERS_MAX]
-        part.seen = records[-1].offset + 1
+        place = TP(tp.topic, tp.partition)
+        letters = [dead_letter(records[i], place, STAGE, error) for i, error in sorted(read.refused.items())]
+        self._letters.note(tp.partition, letters, records[-1].offset + 1)
 
     def _decode(self, records: Sequence[Any]) -> Read:
         appended = np.fromiter((record.timestamp for record in records), np.int64, len(records))
@@ -249,34 +220,6 @@ class AccountFeed:
             if number:
                 self._metrics.account_events.labels(outcome).inc(number)
         self._metrics.account_bytes.set(self._takeover.nbytes)
-
-    # -- dead letters
-
-    async def _tell(self, consumer: AIOKafkaConsumer) -> None:
-        """Write the dead letters of the partitions that are ours to tell, then commit how far they are told."""
-        held = self._held()
-        for tp, part in self._parts.items():
-            target = tp.partition % self._partitions
-            was, part.owned = part.owned, target in held
-            if not part.owned:
-                continue
-            try:
-                if not was:  # another worker may have told some of them
-                    part.told = await consumer.committed(tp) or 0
-                    part.letters = [letter for letter in part.letters if letter.offset >= part.told]
-                await self._write(target, part)
-                if part.seen > part.told:
-                    await consumer.commit({tp: part.seen})
-                    part.told = part.seen
-            except (PublishError, KafkaError) as error:  # reading must go on
-                log.warning("dead letters of %s are told later: %r", tp.topic, error)
-                part.owned = False
-
-    async def _write(self, target: int, part: _Part) -> None:
-        if part.letters:
-            await self._send(self._dead.topic, target, self._dead.rows(part.letters))
-            self._metrics.dead_letters.labels("events").inc(len(part.letters))
-            part.letters = []
 
 
 def check_events(settings: Settings) -> None:
