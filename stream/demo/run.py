@@ -85,7 +85,8 @@ def first_day(days: int) -> str:
 def _simulate(plan: Plan, bootstrap: str, topics: Settings, part: str) -> list[str]:
     days = plan.warmup_days + plan.live_days
     arguments = ["simulate", "--bootstrap", bootstrap, "--topic", topics.topics.transactions]
-    arguments += ["--feedback-topic", topics.topics.feedback, "--cards", str(plan.cards), "--days", str(days)]
+    arguments += ["--feedback-topic", topics.topics.feedback, "--events-topic", topics.topics.events]
+    arguments += ["--cards", str(plan.cards), "--days", str(days)]
     arguments += ["--bank", str(plan.bank), "--seed", str(plan.seed), "--prevalence-bp", str(plan.prevalence_bp)]
     arguments += ["--start", plan.start, "--part", part, "--warmup-days", str(plan.warmup_days)]
     arguments += ["--truth", str(plan.directory / f"truth-{part}.jsonl")]

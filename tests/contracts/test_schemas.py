@@ -13,13 +13,14 @@ from fakes import FakePanel, message, pipeline, records, run
 from schema_check import problems, types_of
 
 from stream.alerting import SCHEMA_VERSION
+from stream.entities.account import EVENT_TYPES, AccountEvent
 from stream.events import OUTCOMES, Alert, Reason, Source, Transaction
 from stream.resources import resource_path
 from stream.sinks.chain import Tip, seal
 from stream.sinks.dead_letters import encode
 from training.data.simulator import Encoder, generate
 
-NAMES = ("transaction", "alert", "feedback", "dead_letter")
+NAMES = ("transaction", "alert", "feedback", "dead_letter", "event")
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -44,11 +45,11 @@ def test_a_schema_is_named_versioned_and_described_throughout(name: str) -> None
     assert all(field.get("description") for field in found["properties"].values())
 
 
-@pytest.mark.parametrize(("name", "struct"), [("transaction", Transaction), ("alert", Alert)])
+@pytest.mark.parametrize(("name", "struct"), [("transaction", Transaction), ("alert", Alert), ("event", AccountEvent)])
 def test_a_struct_has_the_schemas_fields(name: str, struct: type[msgspec.Struct]) -> None:
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     assert list(schema(name)["properties"]) == list(fields)
-    if struct is Transaction:
+    if struct is not Alert:
         assert schema(name)["required"] == [field for field in fields if fields[field].required]
 
 
@@ -79,14 +80,21 @@ def test_the_alert_schema_is_backward_compatible_with_1_0() -> None:
         assert types_of(now["properties"][name]) <= ({kinds} if isinstance(kinds, str) else set(kinds)), name
 
 
+def test_the_event_schema_names_every_type() -> None:
+    said = schema("event")["properties"]["type"]["description"]
+    assert all(kind in said for kind in EVENT_TYPES)
+
+
 def test_dead_letters_as_published_fit() -> None:
     (outcome,) = run(pipeline(), records([b"\xff\xfe", b"{}", None]))
     assert [problems(json.loads(encode(dead)), schema("dead_letter")) for dead in outcome.dead] == [[], [], []]
 
 
-def test_simulated_transactions_and_labels_fit() -> None:
+def test_simulated_messages_fit() -> None:
     history = generate(bank_seed=3, seed=3, cards=60, days=20, prevalence_bp=200)
     values = Encoder(history).values(np.arange(300))
     assert [p for value in values for p in problems(json.loads(value), schema("transaction"))] == []
+    _, events = Encoder(history).events(np.arange(len(history.account)))
+    assert [p for value in events for p in problems(json.loads(value), schema("event"))] == []
     _, labels = Encoder(history).feedback(np.arange(min(20, history.labels.num_rows)))
     assert [p for value in labels for p in problems(json.loads(value), schema("feedback"))] == []
