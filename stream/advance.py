@@ -64,13 +64,18 @@ class Book:
                 keys = columns.customer_key, columns.card_key
                 return self.takeover.look(*keys, columns.event_time, columns.device_key)
         elif self.merged is not None:
-            return self.merged.look(entity.name, getattr(columns, entity.key), clock_at)
+            return self.merged.look(_kind(entity), getattr(columns, entity.key), clock_at)
         return np.full((len(columns), entity.width), np.nan)
 
 
+def _kind(entity: Entity) -> str:
+    """What a shared entity is to the counters: the role it plays, whatever its stream calls it."""
+    return entity.key.removesuffix("_key")
+
+
 def broadcast(program: Program = PROGRAM) -> tuple[str, ...]:
-    """Names of the entities whose counters all partitions share."""
-    return tuple(entity.name for entity in program.given if entity.name != TAKEOVER)
+    """Kinds of the entities whose counters all partitions share."""
+    return tuple(_kind(entity) for entity in program.given if entity.name != TAKEOVER)
 
 
 def new_arena(program: Program = PROGRAM, capacity: int = CAPACITY) -> Arena:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import msgspec
 
 from stream.codec.parsed import KEYS, NUMBERS, TIMES, WORDS
 from stream.events import Transaction
 
+S = TypeVar("S", bound=msgspec.Struct)
 ROLES: tuple[str, ...] = Transaction.__struct_fields__
 REQUIRED = tuple(field.name for field in msgspec.structs.fields(Transaction) if field.required)
 # Whether these are there can be told from what is read; an approval and no answer are the same to us.
@@ -68,6 +70,26 @@ class Roles:
     def name(self, role: str) -> str:
         """The field that plays a role; the role itself where none does."""
         return self.names.get(role, role)
+
+    def beside(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A message beside the stream (a label, an event) with its ids by role instead of by the stream's names."""
+        own = {self.name(role): role for role in self.names if role.endswith("_id")}
+        return {own.get(name, name): value for name, value in message.items()}
+
+    def reader(self, struct: type[S]) -> Callable[[bytes], S]:
+        """A JSON decoder of a message beside the stream (a label, an event) whose ids go by the stream's names."""
+        given = msgspec.structs.fields(struct)
+        names = {item.name: self.name(item.name) for item in given if item.name.endswith("_id")}
+        if all(role == name for role, name in names.items()):
+            return msgspec.json.Decoder(struct).decode
+        fields = [(item.name, item.type) if item.required else (item.name, item.type, _default(item)) for item in given]
+        decode = msgspec.json.Decoder(msgspec.defstruct(struct.__name__, fields, rename=names)).decode
+        return lambda value: struct(*msgspec.structs.astuple(decode(value)))
+
+
+def _default(item: msgspec.structs.FieldInfo) -> Any:
+    lazy = item.default_factory is not msgspec.NODEFAULT
+    return msgspec.field(default_factory=item.default_factory) if lazy else item.default
 
 
 CARD_ROLES = Roles({role: role for role in ROLES})

@@ -11,6 +11,7 @@ import numpy as np
 
 from stream.codec.hashing import hash_column
 from stream.codec.lenient import read_object
+from stream.codec.roles import CARD_ROLES, Roles
 from stream.codec.times import INVALID, time_column
 from stream.entities.kernels import CONTACT, CREDENTIAL, ENROLMENT, LOGIN, REISSUE
 from stream.errors import DecodeError
@@ -87,7 +88,11 @@ _decode = msgspec.json.Decoder(AccountEvent).decode
 
 
 def read_events(
-    values: Sequence[bytes | None], append_time: I64 | None, card_keys: Callable[[list[str]], U64], skew_ms: int
+    values: Sequence[bytes | None],
+    append_time: I64 | None,
+    card_keys: Callable[[list[str]], U64],
+    skew_ms: int,
+    roles: Roles = CARD_ROLES,
 ) -> Read:
     """Read messages; never raises for what one holds.
 
@@ -102,6 +107,8 @@ def read_events(
         Gives card ids their keys, as in the transactions ("" is 0).
     skew_ms
         Tolerated lead of an event over its append time.
+    roles
+        What the stream calls cards, customers and devices.
     """
     refused: dict[int, str] = {}
     rows: list[AccountEvent] = []
@@ -109,7 +116,7 @@ def read_events(
     ignored = 0
     for i, value in enumerate(values):
         try:
-            row = _row(value)
+            row = _row(value, roles)
         except DecodeError as error:
             refused[i] = str(error)
             continue
@@ -147,21 +154,22 @@ def events_of(rows: Sequence[AccountEvent], card_keys: Callable[[list[str]], U64
     )
 
 
-def _row(value: bytes | None) -> AccountEvent:
+def _row(value: bytes | None, roles: Roles) -> AccountEvent:
     if not value:
         raise DecodeError("events", "empty value")
     if len(value) > MESSAGE_MAX:
         raise DecodeError("events", f"a message of {len(value)} bytes is larger than {MESSAGE_MAX}")
     try:
-        row = _decode(value)
+        row = _decode(value) if roles.plain else _careful(roles.beside(read_object(value)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        row = _careful(read_object(value))
+        row = _careful(roles.beside(read_object(value)))
     kind = row.type.strip().lower().replace("-", "_").replace(" ", "_")
     row = row if kind == row.type else msgspec.structs.replace(row, type=kind)
     if not row.event_id:
         raise DecodeError("events", "event_id is empty")
     if not row.customer_id and not (row.card_id and row.card_id.strip()):
-        raise DecodeError("events", "neither customer_id nor card_id says whose event it is")
+        names = f"neither {roles.name('customer_id')} nor {roles.name('card_id')}"
+        raise DecodeError("events", f"{names} says whose event it is")
     if any(len(text) > ID_MAX for text in (row.customer_id, row.card_id, row.device_id) if text):
         raise DecodeError("events", f"an id is longer than {ID_MAX} characters")
     return row

@@ -97,13 +97,20 @@ class Rows(Protocol):
 _read = msgspec.json.Decoder(Message).decode
 
 
-def decode_label(value: bytes | None, offset: int, kinds: Sequence[str] = KINDS) -> Label:
+def decode_label(
+    value: bytes | None,
+    offset: int,
+    kinds: Sequence[str] = KINDS,
+    read: Callable[[bytes], Message] = _read,
+) -> Label:
     """Read one message of the feedback topic.
 
     Parameters
     ----------
     kinds
         Entities that labels count for; ``<kind>_id`` names each.
+    read
+        Decodes a message; `stream.codec.roles.Roles.reader` gives one for a stream with names of its own.
 
     Raises
     ------
@@ -111,7 +118,7 @@ def decode_label(value: bytes | None, offset: int, kinds: Sequence[str] = KINDS)
         It is no label (stage ``feedback``).
     """
     try:
-        message = _read(value or b"")
+        message = read(value or b"")
         times = parse_time(message.event_time)[0], parse_time(message.decided_at)[0]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError("feedback", str(error) or type(error).__name__) from None

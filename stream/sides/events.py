@@ -23,6 +23,7 @@ from stream.entities.takeover import FORGET_AFTER_MS, WINDOW_MS, Takeover, warm_
 from stream.errors import SettingError
 from stream.events import TP, U64
 from stream.monitor.metrics import Metrics
+from stream.profile import load_profile
 from stream.settings import Settings
 from stream.sides.letters import Letters, Send
 from stream.sides.reading import Exclusive, consumer_of, persist
@@ -75,6 +76,7 @@ class AccountFeed:
         self._topic = settings.topics.events
         self._takeover = takeover
         self._tokens = tokens.twin()
+        self._roles = load_profile(settings.engine.profile).roles
         warm_up()
         self._exclusive = exclusive
         self._metrics = metrics
@@ -203,7 +205,7 @@ class AccountFeed:
     def _decode(self, records: Sequence[Any]) -> Read:
         appended = np.fromiter((record.timestamp for record in records), np.int64, len(records))
         skew = round(self._settings.engine.clock_skew_s * 1000)
-        return read_events([record.value for record in records], appended, self._card_keys, skew)
+        return read_events([record.value for record in records], appended, self._card_keys, skew, self._roles)
 
     def _card_keys(self, cards: list[str]) -> U64:
         return self._tokens.keys_of([self._tokens[card] for card in cards])

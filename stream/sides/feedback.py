@@ -17,11 +17,12 @@ from aiokafka.structs import TopicPartition
 
 from stream.advance import LABELS, Arena
 from stream.codec.codec import dead_letter
-from stream.entities.labels import Label, apply_labels, decode_label
+from stream.entities.labels import Label, Message, apply_labels, decode_label
 from stream.entities.merged import Merged
 from stream.errors import DecodeError
 from stream.events import TP, DeadLetter
 from stream.monitor.metrics import Metrics
+from stream.profile import load_profile
 from stream.settings import Settings
 from stream.sides.reading import Exclusive, consumer_of, log, persist
 from stream.sinks.dead_letters import DeadLetterLog
@@ -77,6 +78,7 @@ class FeedbackReader:
     ) -> None:
         self._settings = settings
         self._topic = settings.topics.feedback
+        self._read = load_profile(settings.engine.profile).roles.reader(Message)
         self._arena = arena
         self._merged = merged
         self._exclusive = exclusive
@@ -153,7 +155,7 @@ class FeedbackReader:
             return
         for record in records:
             try:
-                labels.append(decode_label(record.value, record.offset, arena.open.kinds))
+                labels.append(decode_label(record.value, record.offset, arena.open.kinds, self._read))
             except DecodeError as error:
                 dead.append(dead_letter(record, TP(self._topic, partition), error.stage, str(error)))
         if dead:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import SOURCE, FakePanel, message, records, settings
+from fakes import FakePanel, settings
 
 from stream import profile
 from stream.app.checks import check_files
-from stream.codec import Codec
 from stream.codec.roles import CARD_ROLES, Roles
 from stream.errors import SettingError
 from stream.features import ENTITIES, FAMILIES, PROGRAM
@@ -125,28 +124,6 @@ def test_a_profile_may_be_installed_by_another_package(monkeypatch: pytest.Monke
         load_profile("other")
 
 
-def test_names_and_required_fields_are_those_of_the_profile() -> None:
-    codec = Codec(settings(), OWN)
-    own = {"card_id": None, "merchant_id": None, "account_id": "a-1", "shop": "s", "country": "DE"}
-    good = message(**own)
-    decoded = codec.decode(
-        records([good, message(**(own | {"country": None})), message(), message(**(own | {"shop": ""}))]), SOURCE
-    )
-    assert [row.card_id for row in decoded.rows] == ["a-1"]
-    assert [letter.error for letter in decoded.dead] == ["country is missing", "account_id is missing", "shop is empty"]
-    assert codec._scanner is not None and codec._scanner.scan([good]).declined == []
-
-
-def test_settings_map_from_the_names_of_the_profile() -> None:
-    mapping = {"fields": {"account_id": "konto.nr"}, "constants": {"shop": "own shop"}}
-    codec = Codec(settings(mapping=mapping), OWN)
-    decoded = codec.decode(records([message(card_id=None, konto={"nr": "a-2"}, country="DE"), message()]), SOURCE)
-    assert [(row.card_id, row.merchant_id) for row in decoded.rows] == [("a-2", "own shop")]
-    assert decoded.dead[0].error == "account_id is read from 'konto.nr', which the message lacks"
-    with pytest.raises(SettingError, match=r"mapping\.fields\.card_id: no such field; use one of .*account_id"):
-        Codec(settings(mapping={"fields": {"card_id": "x"}}), OWN)
-
-
 def test_features_that_do_not_compile_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_kernel(state: Any, event: Any, view: Any) -> float:
         raise RuntimeError
@@ -158,15 +135,6 @@ def test_features_that_do_not_compile_stop_the_start(monkeypatch: pytest.MonkeyP
     made = Pipeline(settings(engine={"profile": "stream.profile:OWN"}), FakePanel(), "topic")
     with pytest.raises(SettingError, match=r"^stream profile own: its features cannot be compiled \("):
         warm_up(made)
-
-
-def test_the_schema_is_the_shipped_one_in_the_profiles_words() -> None:
-    made = StreamProfile(**FITTING).schema()
-    assert {"account_id", "shop", "terminal_id"} <= made["properties"].keys() and "card_id" not in made["properties"]
-    assert made["required"][2:4] == ["account_id", "shop"] and made["required"][-1] == "country"
-    alert = StreamProfile(**FITTING).schema("alert")
-    assert "account_id" in alert["properties"]["transaction"]["required"]
-    assert CARDS.schema()["properties"].keys() == CARD_ROLES.names.keys()
 
 
 def test_without_a_panel_rules_alone_decide_and_nothing_is_degraded(monkeypatch: pytest.MonkeyPatch) -> None:
