@@ -15,7 +15,8 @@ def command(
     device: Annotated[str | None, typer.Option(help="auto, cuda or cpu.")] = None,
     models: Annotated[Path | None, typer.Option(help="Folder with active.toml.")] = None,
     state: Annotated[
-        str | None, typer.Option(help="rebuild: replay the topic first; empty: begin without history.")
+        str | None,
+        typer.Option(help="checkpoint: load it, replay the rest; rebuild: replay the topic; empty: no history."),
     ] = None,
     acknowledge_simulated: Annotated[
         bool, typer.Option("--acknowledge-simulated", help="Accept models trained on simulated data.")
@@ -23,14 +24,16 @@ def command(
     metrics_port: Annotated[int | None, typer.Option(help="Port of /metrics; 0 picks a free one.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     exit_when_idle: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop with success after so many seconds without lag.")
+        float | None,
+        typer.Option(metavar="SECONDS", min=0, help="Stop with success after so many seconds without lag."),
     ] = None,
 ) -> None:
     """Score the transactions of a topic; write alerts and dead letters; never lose one, never tell one twice.
 
-    State is kept in memory and rebuilt at start by replaying the topic. SIGTERM finishes what is in flight, commits
-    and leaves the group. Exit codes: 0 stopped in order, 2 a wrong setting, 3 no broker, 4 stopped with transactions
-    uncommitted (they are processed again), 5 an alert or dead letter could not be written.
+    State is kept in memory; at start it is loaded from its checkpoint, and what came after is replayed. SIGTERM
+    finishes what is in flight, commits and leaves the group. Exit codes: 0 stopped in order, 2 a wrong setting, 3 no
+    broker, 4 stopped with transactions uncommitted (they are processed again), 5 an alert or dead letter could not be
+    written.
 
     Example: fraudstream worker --bootstrap 127.0.0.1:9092 --group fraud --metrics-port 9108
     """

@@ -68,8 +68,8 @@ def test_both_senders_keep_order_and_choose_the_default_partition(
 def test_two_calls_send_the_warm_up_and_then_the_rest(
     kafka: str, new_topic: Callable[..., str], tmp_path: Path
 ) -> None:
-    topic, feedback = new_topic(partitions=2), new_topic(partitions=2)
-    settings = ["--topic", topic, "--feedback-topic", feedback, "--warmup-days", "10"]
+    topic, feedback, events = (new_topic(partitions=2) for _ in range(3))
+    settings = ["--topic", topic, "--feedback-topic", feedback, "--events-topic", events, "--warmup-days", "10"]
     first = simulate(kafka, *settings, "--part", "warmup")
     truth = tmp_path / "truth.jsonl"
     second = simulate(kafka, *settings, "--part", "live", "--speed", "86400", "--truth", str(truth))
@@ -81,6 +81,32 @@ def test_two_calls_send_the_warm_up_and_then_the_rest(
     assert 1.0 < float(second["seconds"]) < 10  # type: ignore[arg-type]
     labels = read(kafka, feedback)
     assert len(labels) == int(first["labels"]) + int(second["labels"]) > 0  # type: ignore[call-overload]
+    told = [json.loads(value) for _, _, value in read(kafka, events)]
+    assert len(told) == int(first["events"]) + int(second["events"]) > 0  # type: ignore[call-overload]
+    assert {event["type"] for event in told} >= {"login", "password_reset"}
+
+
+def test_keyed_by_customer_all_cards_of_one_and_their_labels_share_a_partition(
+    kafka: str, new_topic: Callable[..., str]
+) -> None:
+    topic, feedback = new_topic(partitions=4), new_topic(partitions=4)
+    simulate(kafka, "--topic", topic, "--feedback-topic", feedback, "--no-events", "--key", "customer_id")
+    sent = read(kafka, topic)
+    place = {json.loads(value)["transaction_id"]: partition for partition, _, value in sent}
+    assert all(place[json.loads(value)["transaction_id"]] == partition for partition, _, value in read(kafka, feedback))
+    partitions: dict[bytes, set[int]] = {}
+    cards: dict[bytes, set[str]] = {}
+    for partition, key, value in sent:
+        partitions.setdefault(key, set()).add(partition)
+        cards.setdefault(key, set()).add(json.loads(value)["card_id"])
+    assert {len(found) for found in partitions.values()} == {1}
+    assert max(len(found) for found in cards.values()) > 1
+
+
+def test_an_events_topic_that_is_named_must_exist(kafka: str, new_topic: Callable[..., str]) -> None:
+    command = [*COMMAND, "--bootstrap", kafka, "--topic", new_topic(), "--events-topic", "no.such.events"]
+    done = subprocess.run(command, capture_output=True, timeout=90, check=False)
+    assert done.returncode == 2 and b"'no.such.events' does not exist" in done.stderr
 
 
 def test_a_signal_ends_the_stream_and_what_was_sent_is_there(kafka: str, new_topic: Callable[..., str]) -> None:
