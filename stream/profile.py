@@ -110,7 +110,15 @@ class StreamProfile:
     @property
     def hash(self) -> str:
         """Of names, roles, entities and features (sha256, hex); part of the panel hash that alerts name."""
-        parts = (self.name, self.version, self.noun, dict(self.roles.names), self.roles.required, self.program.hash)
+        parts = (
+            self.name,
+            self.version,
+            self.noun,
+            dict(self.roles.names),
+            self.roles.required,
+            dict(self.roles.words),
+            self.program.hash,
+        )
         entities = [(entity.name, entity.key, entity.width) for entity in self.entities]
         return hashlib.sha256(json.dumps([*parts, entities]).encode()).hexdigest()
 
@@ -131,6 +139,11 @@ class StreamProfile:
         for role, name in self.roles.names.items():
             told = f"Plays the part of {role}: {properties[role].get('description', '')}"
             given[name] = {**properties[role], "description": told}
+            if role in self.roles.words:
+                given[name] = {
+                    "type": given[name]["type"],
+                    "description": f"One of {', '.join(self.roles.words[role])}.",
+                }
         return {"properties": given, "required": [self.roles.name(role) for role in required]}
 
 

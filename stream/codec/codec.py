@@ -93,7 +93,7 @@ class Codec:
         self._careful: Callable[[bytes], Transaction]
         self._careful = self._read if mapped else lambda value: transaction_from(read_object(value))
         names = self._read.plain_names if isinstance(self._read, Mapping) else {name: name for name in FIELDS}
-        self._scanner = Scanner(names, self.rates) if names else None
+        self._scanner = Scanner(names, self.rates, roles.memos) if names else None
 
     def decode(self, records: Sequence[Record], tp: TP) -> Decoded:
         """Decode one chunk; see `decode_chunks`."""
@@ -128,7 +128,10 @@ class Codec:
             known = self._one_by_one(records, scanned.declined, tp_of, dead)
             self._scanner.learn(known[i] for i in scanned.new_words if i in known)
         if known:
-            parsed.put(np.fromiter(known, np.int64, len(known)), parse(fields_of(list(known.values())), self.rates))
+            parsed.put(
+                np.fromiter(known, np.int64, len(known)),
+                parse(fields_of(list(known.values())), self.rates, self._roles.memos),
+            )
             for i, row in known.items():
                 cards[i] = row.card_id
         index = np.arange(len(records))

@@ -119,7 +119,7 @@ def columns_from(
         Names of the fields, for the texts of problems, and which of them must be there.
     """
     columns, problems = columns_from_parsed(
-        parse(given, rates or shipped_rates()),
+        parse(given, rates or shipped_rates(), roles.memos),
         append_time,
         given["currency"].__getitem__,
         skew_ms=skew_ms,

@@ -12,6 +12,7 @@ import numpy as np
 from stream.codec.lexing import PAD, SLOTS, WORD_MAX, insert
 from stream.codec.money import Rates
 from stream.codec.parsed import WORDS
+from stream.codec.words import Memo
 from stream.events import U64, Transaction
 
 FIELD_NAMES: tuple[str, ...] = Transaction.__struct_fields__
@@ -42,10 +43,12 @@ class Lexicon:
         Each field's name in the messages; all of them differ and `fits` holds.
     rates
         Currency table.
+    words
+        What codes the words of each of `WORDS`.
     """
 
-    def __init__(self, names: Mapping[str, str], rates: Rates) -> None:
-        self._names, self._rates = dict(names), rates
+    def __init__(self, names: Mapping[str, str], rates: Rates, words: Mapping[str, Memo] = WORDS) -> None:
+        self._names, self._rates, self._words = dict(names), rates, words
         self._begin()
 
     def _begin(self) -> None:
@@ -65,7 +68,7 @@ class Lexicon:
             fresh = [(name, text) for name, text in found if fits(text)][:_WORDS_MAX]
         table = self.table.copy()
         for name, text in fresh:
-            meaning = self._rates[text] if name == "currency" else WORDS[name][text]
+            meaning = self._rates[text] if name == "currency" else self._words[name][text]
             _add(table, text, WORD_TAG + FIELD_NAMES.index(name), meaning)
         self._known.update(fresh)
         self.table = table

@@ -13,13 +13,14 @@ from stream.codec import words
 from stream.codec.hashing import hash_column
 from stream.codec.money import Rates
 from stream.codec.times import INVALID, NO_OFFSET, time_column
+from stream.codec.words import Memo
 from stream.events import F64, I32, I64, U64
 
 # The rows of the arrays in `Parsed`; "rate" stands for the currency.
 NUMBERS = ("amount", "amount_base", "latitude", "longitude", "rate")
 TIMES = ("event_time", "card_opened_at", "account_opened_at")
 KEYS = ("transaction_id", "merchant_id", "terminal_id", "device_id", "customer_id", "ip")
-WORDS = {
+WORDS: Mapping[str, Memo] = {
     "type": words.TYPE,
     "response_code": words.DECLINED,
     "channel": words.CHANNEL,
@@ -94,7 +95,7 @@ class Parsed:
         return Parsed(*(np.take(getattr(self, name), index, axis=-1) for name in self.__slots__))
 
 
-def parse(given: Fields, rates: Rates) -> Parsed:
+def parse(given: Fields, rates: Rates, words: Mapping[str, Memo] = WORDS) -> Parsed:
     """Read decoded values, one sequence of length n per field name.
 
     Parameters
@@ -103,6 +104,8 @@ def parse(given: Fields, rates: Rates) -> Parsed:
         Values as `Transaction` types them; None where missing.
     rates
         Currency table.
+    words
+        What codes the words of each of `WORDS`.
     """
     event_time, written = time_column(given["event_time"])
     plain = (np.array(given[name], np.float64) for name in NUMBERS[1:4])
@@ -113,7 +116,7 @@ def parse(given: Fields, rates: Rates) -> Parsed:
         times=np.stack([event_time, *opened]),
         written=written,
         keys=np.stack([hash_column(given[name]) for name in KEYS]),
-        codes=np.stack([np.fromiter(map(memo.__getitem__, given[name]), np.int32, n) for name, memo in WORDS.items()]),
+        codes=np.stack([np.fromiter(map(memo.__getitem__, given[name]), np.int32, n) for name, memo in words.items()]),
     )
 
 

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from stream.codec.parsed import KEYS, NUMBERS, TIMES, WORDS
+from stream.codec.words import Memo, normalise, vocabulary
 from stream.events import Transaction
 
 S = TypeVar("S", bound=msgspec.Struct)
 ROLES: tuple[str, ...] = Transaction.__struct_fields__
 REQUIRED = tuple(field.name for field in msgspec.structs.fields(Transaction) if field.required)
+FREE = ("channel", "entry_mode", "three_ds", "cvv_result", "avs_result")  # their words mean nothing to the engine
 # Whether these are there can be told from what is read; an approval and no answer are the same to us.
 _DEMANDABLE = {*NUMBERS, *TIMES, *KEYS, *WORDS} - {"rate", "response_code"}
 
@@ -31,6 +33,9 @@ class Roles:
         time, who, with whom, how much, of which currency) are always there.
     required
         Roles that messages must hold beyond those of `REQUIRED`.
+    words
+        ``role -> words`` of roles of `FREE` that hold other words than a card's: kernels see a word's place, from 1;
+        0 is missing, and one beyond the last is any other word.
 
     Raises
     ------
@@ -40,6 +45,8 @@ class Roles:
 
     names: Mapping[str, str]
     required: tuple[str, ...] = ()
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    memos: Mapping[str, Memo] = field(init=False, repr=False, compare=False)
     role_of: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,13 +66,23 @@ class Roles:
             raise ValueError(
                 f"{wrong[0]} cannot be required; it is none of the stream's fields that can be told missing"
             )
+        if odd := [role for role in self.words if role not in FREE or role not in given]:
+            raise ValueError(f"{odd[0]} cannot have words of its own; these can: {', '.join(FREE)}")
+        spoken = {role: tuple(map(normalise, words)) for role, words in self.words.items()}
+        if odd := [role for role, words in spoken.items() if not all(words) or len(set(words)) < len(words)]:
+            raise ValueError(f"the words of {odd[0]} are not all different")
+        memos = dict(WORDS) | {role: vocabulary(("", *words, "?"), {}) for role, words in spoken.items()}
+        object.__setattr__(self, "words", MappingProxyType(spoken))
+        object.__setattr__(self, "memos", MappingProxyType(memos))
         object.__setattr__(self, "names", MappingProxyType(given))
         object.__setattr__(self, "role_of", MappingProxyType(role_of))
 
     @property
     def plain(self) -> bool:
-        """Whether every role goes by its own name."""
-        return len(self.names) == len(ROLES) and all(role == name for role, name in self.names.items())
+        """Whether every role goes by its own name and has the words of a card's."""
+        return (
+            not self.words and len(self.names) == len(ROLES) and all(role == name for role, name in self.names.items())
+        )
 
     def name(self, role: str) -> str:
         """The field that plays a role; the role itself where none does."""

@@ -14,7 +14,8 @@ from stream.codec.kernel import CARD_MAX, NEW_WORD, blank, compiled, parsed_of
 from stream.codec.lexicon import Lexicon
 from stream.codec.lexing import PAD
 from stream.codec.money import Rates
-from stream.codec.parsed import Parsed
+from stream.codec.parsed import WORDS, Parsed
+from stream.codec.words import Memo
 from stream.events import I64, U8
 
 MESSAGE_MAX = 8192  # bytes; larger ones may hold oversized ids and take the careful way
@@ -58,12 +59,12 @@ class Scanner:
 
     Parameters
     ----------
-    names, rates
+    names, rates, words
         See `Lexicon`.
     """
 
-    def __init__(self, names: Mapping[str, str], rates: Rates) -> None:
-        self._lexicon = Lexicon(names, rates)
+    def __init__(self, names: Mapping[str, str], rates: Rates, words: Mapping[str, Memo] = WORDS) -> None:
+        self._lexicon = Lexicon(names, rates, words)
         self.learn = self._lexicon.learn
         self.scan([b""])  # compiled, or loaded, before the first message comes
 

@@ -29,19 +29,20 @@ def normalise(value: object) -> str:
     return str(value).strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def _vocabulary(words: tuple[str, ...], also: Mapping[str, str]) -> Memo:
+def vocabulary(words: tuple[str, ...], also: Mapping[str, str]) -> Memo:
+    """Codes of words and of others that mean the same: their places; 0 is missing, the last place is any other word."""
     codes = {word: code for code, word in enumerate(words[:-1])}
     codes.update({alias: codes[word] for alias, word in also.items()})
     return Memo(lambda value: 0 if value is None else codes.get(normalise(value), len(words) - 1))
 
 
-TYPE = _vocabulary(TYPES, {"sale": "purchase", "payment": "purchase", "withdrawal": "cash", "void": "reversal"})
-CHANNEL = _vocabulary(CHANNELS, {"ecommerce": "ecom", "e_commerce": "ecom", "online": "ecom", "web": "ecom"})
-ENTRY_MODE = _vocabulary(ENTRY_MODES, {"nfc": "contactless", "magstripe": "swipe", "manual": "keyed"})
+TYPE = vocabulary(TYPES, {"sale": "purchase", "payment": "purchase", "withdrawal": "cash", "void": "reversal"})
+CHANNEL = vocabulary(CHANNELS, {"ecommerce": "ecom", "e_commerce": "ecom", "online": "ecom", "web": "ecom"})
+ENTRY_MODE = vocabulary(ENTRY_MODES, {"nfc": "contactless", "magstripe": "swipe", "manual": "keyed"})
 # One-letter codes are those of the card schemes (3-D Secure transStatus, CVV2 and AVS result codes).
-THREE_DS_RESULT = _vocabulary(THREE_DS, {"y": "authenticated", "a": "attempted", "n": "failed", "u": "none"})
-CVV_RESULT = _vocabulary(CVV_RESULTS, {"m": "match", "n": "no_match", "p": "not_provided", "u": "not_provided"})
-AVS_RESULT = _vocabulary(
+THREE_DS_RESULT = vocabulary(THREE_DS, {"y": "authenticated", "a": "attempted", "n": "failed", "u": "none"})
+CVV_RESULT = vocabulary(CVV_RESULTS, {"m": "match", "n": "no_match", "p": "not_provided", "u": "not_provided"})
+AVS_RESULT = vocabulary(
     AVS_RESULTS, {"y": "match", "a": "partial", "z": "partial", "n": "no_match", "u": "not_provided"}
 )
 

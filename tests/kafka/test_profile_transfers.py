@@ -21,12 +21,13 @@ MULE = "DE02-MULE-0001"
 TOKENS = Tokens(KEY.encode())
 
 
-def transfer(number: int, account: str, payer: str, amount: float, at: int) -> tuple[bytes, bytes]:
+def transfer(number: int, account: str, other: str, amount: float, at: int, direction: str) -> tuple[bytes, bytes]:
     body = {
         "transfer_id": f"t{number}",
         "booked_at": at,
         "account_id": account,
-        "counterparty_id": payer,
+        "counterparty_id": other,
+        "direction": direction,
         "amount": amount,
         "currency": "EUR",
         "customer_id": f"c-{number % 50}",
@@ -36,15 +37,20 @@ def transfer(number: int, account: str, payer: str, amount: float, at: int) -> t
 
 
 def transfers() -> list[tuple[bytes, bytes]]:
-    """Three days: salaries, a shop with many small payers, rents from few; and an account paid by 14 within 4 hours."""
+    """Three days: salaries, a shop with many small payers, rents from few, an employer who pays many at once.
+
+    And an account that 14 pay into within 4 hours.
+    """
     rng = random.Random(8)
     given = [(f"acc-{k % 40}", f"employer-{k % 7}", 2500.0, rng.randrange(3 * DAY)) for k in range(400)]
     given += [("shop", f"buyer-{rng.randrange(400)}", 19.9, rng.randrange(3 * DAY)) for _ in range(500)]
     given += [("landlord", f"tenant-{k % 9}", 900.0, rng.randrange(3 * DAY)) for k in range(60)]
     given += [("slow", f"payer-{k}", 800.0, k * 9 * 60 * MINUTE) for k in range(8)]
     given += [(MULE, f"victim-{k}", 640.0, 2 * DAY + k * 17 * MINUTE) for k in range(14)]
-    given.sort(key=lambda row: row[3])
-    return [transfer(i, account, payer, amount, START + at) for i, (account, payer, amount, at) in enumerate(given)]
+    both = [(*row, "in") for row in given]
+    both += [("employer", f"staff-{k}", 2500.0, DAY + k * MINUTE, "OUT") for k in range(30)]
+    both.sort(key=lambda row: row[3])
+    return [transfer(i, whose, other, sum_, START + at, way) for i, (whose, other, sum_, at, way) in enumerate(both)]
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +60,9 @@ def topics(kafka: str) -> Topics:
     ensure_topics(kafka, {name: TopicSpec(2, {}) for name in names})
     made = Topics(kafka, *names, 2)
     lost = {"transfer_id": "x", "booked_at": START, "counterparty_id": "p", "amount": 1, "currency": "EUR"}
-    anonymous = lost | {"account_id": "acc-1"}
-    poison = [(b"a", json.dumps(lost).encode()), (b"b", json.dumps(anonymous).encode())]
+    anonymous = lost | {"account_id": "acc-1", "direction": "in"}
+    aimless = lost | {"account_id": "acc-1", "customer_id": "c"}
+    poison = [(b"key", json.dumps(value).encode()) for value in (lost, anonymous, aimless)]
     made.produce([*transfers(), *poison])
     settings = {"ENGINE__PROFILE": "tests.kafka.transfers:TRANSFERS", "TOPICS__CHECKPOINTS": ""}
     worker = WorkerProcess(made, "--exit-when-idle", "0.5", command=("stream", "worker"), **settings)
@@ -93,4 +100,5 @@ def test_dead_letters_name_the_streams_own_fields(topics: Topics) -> None:
     assert {(letter["stage"], letter["error"]) for letter in letters} == {
         ("validate", "account_id is missing"),
         ("validate", "customer_id is missing"),
+        ("validate", "direction is missing"),
     }

@@ -1,6 +1,6 @@
-"""A second kind of stream: transfers into accounts, with a family, rules and names of its own. Knows no card.
+"""A second kind of stream: transfers of accounts, with a family, rules, names and words of its own. Knows no card.
 
-account_id is the one that is paid, counterparty_id the one that pays; there is no terminal and no model.
+account_id is whose transfer it is, counterparty_id who pays in or is paid; there is no terminal and no model.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from stream.features.registry import Entity, Family, Feature
 from stream.profile import StreamProfile
 
 PAYERS, HOURS, DAY_MINUTES = 24, 24, 1440
+DIRECTIONS = ("in", "out")
+IN = 1 + DIRECTIONS.index("in")  # 0 is missing
 
 ROW = np.dtype(
     [
@@ -52,6 +54,8 @@ def look(state: Any, event: Event) -> View:
 @kernel
 def update(state: Any, event: Event) -> None:
     """Remember the payer over the one unseen for longest, and what came in."""
+    if event.channel != IN:
+        return
     payer, minute, hour = fold32(event.merchant), wide(event.time // MINUTE), wide(event.time // HOUR)
     at = wide(0)
     for k in range(PAYERS):
@@ -74,12 +78,12 @@ def update(state: Any, event: Event) -> None:
 
 @kernel
 def _payers(state: Any, event: Event, view: View) -> float:
-    return float(view.payers)
+    return float(view.payers) if event.channel == IN else np.nan
 
 
 @kernel
 def _received(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.received / UNIT)
+    return math.log1p(view.received / UNIT) if event.channel == IN else np.nan
 
 
 FAN_IN = Family(
@@ -108,8 +112,10 @@ TRANSFERS = StreamProfile(
             "currency": "currency",
             "customer_id": "customer_id",
             "country": "counterparty_country",
+            "channel": "direction",
         },
-        required=("customer_id",),
+        required=("customer_id", "channel"),
+        words={"channel": DIRECTIONS},
     ),
     entities=(Entity("account", "card_key"),),
     families=(FAN_IN,),

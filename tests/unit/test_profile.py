@@ -91,6 +91,12 @@ def test_roles_that_do_not_fit_are_refused(name: str) -> None:
         Roles(dict(CARD_ROLES.names) | names, required)
 
 
+@pytest.mark.parametrize("words", [{"type": ("in", "out")}, {"channel": ("in", " IN")}, {"channel": ("in", "")}])
+def test_words_that_do_not_fit_are_refused(words: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(ValueError, match=r"cannot have words of its own|not all different"):
+        Roles(CARD_ROLES.names, words=words)
+
+
 def test_a_role_that_every_stream_has_cannot_be_left_out() -> None:
     with pytest.raises(ValueError, match="no field plays amount"):
         Roles({role: role for role in CARD_ROLES.names if role != "amount"})

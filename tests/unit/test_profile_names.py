@@ -63,6 +63,17 @@ def test_messages_beside_the_stream_name_its_ids_too() -> None:
     assert CARD_ROLES.reader(Transaction)(message()).card_id == "4111111111111111"
 
 
+def test_a_role_may_have_words_of_its_own() -> None:
+    roles = Roles(dict(OWN.names), words={"channel": ("In", "out")})
+    codec = Codec(settings(), roles)
+    said = [
+        message(card_id=None, merchant_id=None, account_id="a", shop="s", channel=c) for c in ("in", " OUT", "up", None)
+    ]
+    for _ in range(2):  # the careful way first; the words learnt, the fast lane
+        assert codec.decode(records(said), SOURCE).columns.channel.tolist() == [1, 2, 3, 0]
+    assert codec._scanner is not None and codec._scanner.scan(said).declined == []
+
+
 def test_events_and_labels_name_the_streams_own_ids() -> None:
     said = {"event_id": "e", "type": "login", "event_time": 1_700_000_000, "account_id": "a-1", "customer_id": ""}
     read = read_events([json.dumps(said).encode()], None, hash_column, 0, OWN)
