@@ -57,8 +57,8 @@ def conclude(demo: Demo, ran: Ran) -> bool:
     """
     demo.say("judging: recomputing every decision from the topic with an independent client …")
     source = read_all(ran.bootstrap, ran.settings.topics.transactions)
-    expected = expect(ran.settings, source, ran.warm_until)
     seen = told(ran.bootstrap, ran.settings)
+    expected = expect(ran.settings, source, ran.warm_until, seen)
     summary = _delivery(expected, seen) | _speed(ran, source, seen)
     summary |= _quality(ran, source, expected, seen)
     told_of = ("bank", "seed", "cards", "prevalence_bp", "warmup_days", "live_days", "speed")

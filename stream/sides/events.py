@@ -97,12 +97,6 @@ class AccountFeed:
             self._task = asyncio.get_running_loop().create_task(self._guard())
         await self._caught_up.wait()
 
-    async def catch_up(self, partitions: Sequence[int]) -> None:
-        """Nothing of a partition's own state comes from here."""
-
-    def release(self, partitions: Sequence[int]) -> None:
-        """Nothing is kept for a partition."""
-
     async def close(self) -> None:
         """Stop reading."""
         task, self._task = self._task, None
