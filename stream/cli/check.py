@@ -39,6 +39,7 @@ def command(
     if json_out:
         emit_json(found)
         return
+    typer.echo(f"stream {profile.name}: {len(profile.features)} features")
     for model in panel.models:
         typer.echo(f"model {model.name} version {model.version} sha256 {model.sha256[:12]}: golden rows match")
     for rule in rules.rules:

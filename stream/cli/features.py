@@ -11,26 +11,29 @@ import typer
 
 if TYPE_CHECKING:
     from stream.features.registry import Family, Feature
+    from stream.profile import StreamProfile
 
 
 def command(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     markdown: bool = typer.Option(False, "--markdown", help="Print the page docs/features.md."),
+    profile: str = typer.Option("cards", help="Stream profile: cards, package.module:OBJECT or an entry point's name."),
 ) -> None:
     """List every feature: name, range and meaning; --json and --markdown give the rest as well.
 
     Example: fraudstream features --json
     """
-    from stream.features import FEATURES_HASH, FEATURES_VERSION, PROGRAM
+    from stream.profile import load_profile
 
+    stream = load_profile(profile)
     if as_json:
-        sizes = {name: row.itemsize for name, row in PROGRAM.layouts.items()}
-        table = {"version": FEATURES_VERSION, "hash": FEATURES_HASH, "bytes": sizes}
-        typer.echo(json.dumps(table | {"features": _rows(), "channels": _channels()}, indent=2))
+        sizes = {name: row.itemsize for name, row in stream.program.layouts.items()}
+        table = {"version": stream.version, "hash": stream.program.hash, "bytes": sizes}
+        typer.echo(json.dumps(table | {"features": _rows(stream), "channels": _channels(stream)}, indent=2))
     elif markdown:
-        typer.echo(page(), nl=False)
+        typer.echo(page(stream), nl=False)
     else:
-        _print_table()
+        _print_table(stream)
 
 
 def _described(family: Family, feature: Feature) -> dict[str, Any]:
@@ -38,26 +41,20 @@ def _described(family: Family, feature: Feature) -> dict[str, Any]:
     return {"family": family.name, "entity": family.entity} | {name: getattr(feature, name) for name in names}
 
 
-def _rows() -> list[dict[str, Any]]:
-    from stream.features import FAMILIES
-
-    return [_described(family, feature) for family in FAMILIES for feature in family.features]
+def _rows(stream: StreamProfile) -> list[dict[str, Any]]:
+    return [_described(family, feature) for family in stream.families for feature in family.features]
 
 
-def _channels() -> list[dict[str, Any]]:
-    from stream.features import SEQUENCE_CHANNELS
-
-    return [{"name": c.name, "feature": c.feature, "step": c.step, "neutral": c.neutral} for c in SEQUENCE_CHANNELS]
+def _channels(stream: StreamProfile) -> list[dict[str, Any]]:
+    return [{"name": c.name, "feature": c.feature, "step": c.step, "neutral": c.neutral} for c in stream.channels]
 
 
-def _print_table() -> None:
+def _print_table(stream: StreamProfile) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from stream.features import FEATURES_VERSION
-
-    rows = _rows()
-    title = f"{len(rows)} features, version {FEATURES_VERSION}, {_sizes()}"
+    rows = _rows(stream)
+    title = f"{len(rows)} features, version {stream.version}, {_sizes(stream)}"
     table = Table(title=title, box=None, pad_edge=False)
     for heading in ("entity", "family", "feature", "range"):
         table.add_column(heading, no_wrap=True)
@@ -69,32 +66,30 @@ def _print_table() -> None:
     Console().print(table)
 
 
-def _sizes() -> str:
+def _sizes(stream: StreamProfile) -> str:
     """Bytes of state of each entity that a partition keeps rows of."""
-    from stream.features import PROGRAM
-
-    sizes = [f"{row.itemsize:,} bytes a{'n' * (name[0] in 'aeiou')} {name}" for name, row in PROGRAM.layouts.items()]
-    return ", ".join(sizes)
+    rows = stream.program.layouts.items()
+    return ", ".join(f"{row.itemsize:,} bytes a{'n' * (name[0] in 'aeiou')} {name}" for name, row in rows)
 
 
-def _about(family: str) -> str:
+def _about(family: str, stream: StreamProfile) -> str:
     """What the family's own module says of it."""
-    from stream.features import FAMILIES
-
-    modules = {one.name: inspect.getmodule(inspect.unwrap(one.look)) for one in FAMILIES}
+    modules = {one.name: inspect.getmodule(inspect.unwrap(one.look)) for one in stream.families}
     module = modules.get(family) or import_module(f"stream.features.{family}")
     return inspect.cleandoc(module.__doc__ or "")
 
 
-def page() -> str:
-    """Write docs/features.md from the registry."""
-    from stream.features import FEATURES_VERSION
+def page(stream: StreamProfile | None = None) -> str:
+    """Write docs/features.md from the registry, or the same page of another stream."""
+    from stream.profile import CARDS
 
-    rows, channels = _rows(), _channels()
+    stream = stream or CARDS
+    rows, channels = _rows(stream), _channels(stream)
     lines = [
         "# Features",
         "",
-        f"Written by `fraudstream features --markdown`; version {FEATURES_VERSION}, {len(rows)} features. State: {_sizes()}.",
+        f"Written by `fraudstream features --markdown`; version {stream.version}, {len(rows)} features. "
+        f"State: {_sizes(stream)}.",
         "",
         "Every value is computed before the transaction updates any row. A missing one is NaN: also where the",
         "transaction does not name the entity at all. On scale `log1p` the models see ln(1 + value), on scale `log`",
@@ -105,12 +100,12 @@ def page() -> str:
         if row["family"] != family:
             family = row["family"]
             heading = "| feature | unit | scale | range | meaning | reason code |"
-            lines += ["", f"## {family}", "", f"Entity: {row['entity']}. {_about(family)}", "", heading, "|---|---|---|---|---|---|"]
+            about = f"Entity: {row['entity']}. {_about(family, stream)}"
+            lines += ["", f"## {family}", "", about, "", heading, "|---|---|---|---|---|---|"]
         span = f"{row['low']:g} .. {row['high']:g}"
-        lines.append(
-            f"| `{row['name']}`{' †' * row['from_labels']} | {row['unit']} | {row['scale']} | {span} | {row['meaning']} | `{row['code']}` |"
-        )
-    lines += ["", "## sequence", "", _about("sequence"), ""]
+        name = f"`{row['name']}`{' †' * row['from_labels']}"
+        lines.append(f"| {name} | {row['unit']} | {row['scale']} | {span} | {row['meaning']} | `{row['code']}` |")
+    lines += ["", "## sequence", "", _about("sequence", stream), ""]
     lines += ["| channel | feature | quantum | neutral |", "|---|---|---|---|"]
     for c in channels:
         lines.append(f"| `{c['name']}` | {c['feature'] or 'a step is there'} | {c['step']:g} | {c['neutral']:g} |")

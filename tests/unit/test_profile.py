@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from fakes import FakePanel, settings
+from typer.testing import CliRunner
 
 from stream import profile
 from stream.app.checks import check_files
+from stream.cli import features
 from stream.codec.roles import CARD_ROLES, Roles
 from stream.errors import SettingError
 from stream.features import ENTITIES, FAMILIES, PROGRAM
@@ -147,3 +151,15 @@ def test_without_a_panel_rules_alone_decide_and_nothing_is_degraded(monkeypatch:
     monkeypatch.setattr(profile, "OWN", StreamProfile(**FITTING), raising=False)
     panel = load_panel(settings(engine={"profile": "stream.profile:OWN"}))
     assert isinstance(panel, RulesAlone) and panel.models == []
+
+
+def test_commands_speak_of_the_profile_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = StreamProfile(**FITTING | {"families": FAMILIES[:1], "rules": None, "panel": CARDS.panel})
+    monkeypatch.setattr(profile, "OWN", own, raising=False)
+    app = typer.Typer()
+    app.command()(features.command)
+    told = CliRunner().invoke(app, ["--json", "--profile", "stream.profile:OWN"])
+    names = [feature["name"] for feature in json.loads(told.stdout)["features"]]
+    assert names == [feature.name for feature in FAMILIES[0].features]
+    wrong = CliRunner().invoke(app, ["--profile", "nope"])
+    assert isinstance(wrong.exception, SettingError) and wrong.exit_code
