@@ -13,7 +13,7 @@ from stream.broker import TopicSpec, ensure_topics
 from stream.codec import Tokens
 from tests.contracts.schema_check import problems
 from tests.kafka.transfers import TRANSFERS
-from tests.kafka.worker_rig import KEY, Topics, WorkerProcess, read_topic
+from tests.kafka.worker_rig import KEY, Topics, WorkerProcess, read_topic, with_checkpoints
 
 START = 1_767_225_600_000  # ms
 MINUTE, DAY = 60_000, 86_400_000
@@ -55,19 +55,23 @@ def transfers() -> list[tuple[bytes, bytes]]:
 
 @pytest.fixture(scope="module")
 def topics(kafka: str) -> Topics:
-    """Topics through which a worker of this profile has gone once."""
+    """Topics through which workers of this profile have gone: one to the middle of the fan-in, another to the end."""
     names = [f"{stem}.{uuid.uuid4().hex[:12]}" for stem in ("transfers", "alerts", "dead")]
     ensure_topics(kafka, {name: TopicSpec(2, {}) for name in names})
-    made = Topics(kafka, *names, 2)
+    made = with_checkpoints(Topics(kafka, *names, 2))
     lost = {"transfer_id": "x", "booked_at": START, "counterparty_id": "p", "amount": 1, "currency": "EUR"}
     anonymous = lost | {"account_id": "acc-1", "direction": "in"}
     aimless = lost | {"account_id": "acc-1", "customer_id": "c"}
     poison = [(b"key", json.dumps(value).encode()) for value in (lost, anonymous, aimless)]
-    made.produce([*transfers(), *poison])
-    settings = {"ENGINE__PROFILE": "tests.kafka.transfers:TRANSFERS", "TOPICS__CHECKPOINTS": ""}
-    worker = WorkerProcess(made, "--exit-when-idle", "0.5", command=("stream", "worker"), **settings)
-    assert worker.wait(240) == 0, worker.output()
-    assert "rules alone decide" in worker.output()
+    rows = transfers()
+    middle = [key for key, _ in rows].index(MULE.encode()) + 40
+    assert 3 < sum(key == MULE.encode() for key, _ in rows[:middle]) < 9
+    for some in (rows[:middle], [*rows[middle:], *poison]):
+        made.produce(some)
+        settings = {"ENGINE__PROFILE": "tests.kafka.transfers:TRANSFERS", "ENGINE__CHECKPOINT_S": "1"}
+        worker = WorkerProcess(made, "--exit-when-idle", "2.5", command=("stream", "worker"), **settings)
+        assert worker.wait(240) == 0, worker.output()
+        assert "rules alone decide" in worker.output()
     return made
 
 
