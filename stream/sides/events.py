@@ -22,6 +22,7 @@ from stream.entities.account import Read, read_events
 from stream.entities.takeover import FORGET_AFTER_MS, WINDOW_MS, Takeover, warm_up
 from stream.errors import SettingError
 from stream.events import TP, U64
+from stream.groupless import stop
 from stream.monitor.metrics import Metrics
 from stream.profile import load_profile
 from stream.settings import Settings
@@ -133,7 +134,7 @@ class AccountFeed:
                     if await self._grown(consumer):
                         return  # begin anew
         finally:
-            await consumer.stop()
+            await stop(consumer)
 
     async def _grown(self, consumer: AIOKafkaConsumer) -> bool:
         """Whether the topic came into being, or has more partitions than are read."""

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from stream.events import DeadLetter
+from stream.groupless import stop
 from stream.monitor.metrics import Metrics
 from stream.settings import Settings
 from stream.sinks.dead_letters import DeadLetterLog
@@ -136,4 +137,4 @@ class Letters:
         """Disconnect."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await stop(consumer)

@@ -8,16 +8,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 
-from stream.codec import read_columns
 from stream.features import FEATURE_NAMES
-from stream.replay import features_of
 from training.data.simulator import generate
+from training.samples import read_samples
 
 DAY = 86_400_000
 WARMUP, CUT, DAYS = 18, 50, 65
@@ -35,11 +33,9 @@ class Sample:
 def sample(bank: int) -> Sample:
     history = generate(bank_seed=bank, seed=5, cards=800, days=DAYS, start=dt.datetime(2026, 2, 1), prevalence_bp=80)
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "history.parquet"
-        pq.write_table(history.table(), path)
-        features, _sequences, _flags = features_of(read_columns(path)[0])
-    times = history.feed.event_time
-    return Sample(features, history.fraud, (times - times[0]) // DAY)
+        history.write(Path(folder))
+        read = read_samples(Path(folder), bank=bank, warm_up_days=0)
+    return Sample(read.X, read.fraud, (read.event_time - read.event_time[0]) // DAY)
 
 
 @cache
