@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from stream.codec.native import native_cached
 from stream.entities.buckets import AMOUNT, COUNT, COUNTERS, DECLINES, NEW, Bucket
 from stream.entities.hours import CLOSE_LAG, HOUR, first_open
 from stream.errors import FraudstreamError
-from stream.events import I32, I64, TYPES, U8, U64, Columns, Flag
+from stream.events import I64, TYPES, U8, U64, Columns, Flag
+from stream.state.prefetch import prefetch
 
 KINDS = ("merchant", "terminal")
 NEVER = -(1 << 62)  # an hour before all others
+LAST = 1 << 62  # an hour after all others
 NO_CLOCK = -(1 << 61)  # ms; a clock below has seen nothing yet
 _SKIP = int(Flag.LATE | Flag.DUPLICATE | Flag.REVERSAL)
 _DECLINED = int(Flag.DECLINED)
@@ -22,120 +25,135 @@ _CLEARING, _PREAUTH = TYPES.index("clearing"), TYPES.index("preauth")
 _HEAD = struct.Struct("<4sqqI")
 _ENTRY = struct.Struct("<Bqqq")
 _MAGIC = b"FSP1"
+_LOW = (1 << 32) - 1
+FAR, NEAR = 16, 8  # transactions ahead: place in the index, then the counters
 
 
 @native_cached
-def _place(index: I32, keys: U64, used: I64, key: np.uint64) -> int:
-    """Row of an entity; a new one is appended (open addressing, linear probing)."""
-    mask = np.uint64(len(index) - 1)
-    at = ((key ^ (key >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
+def _mixed(key: Any, kind: Any) -> Any:
+    value = (key ^ (key >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64(value >> np.uint64(1)) ^ (kind << 40)
+
+
+@native_cached
+def _place(index: Any, keys: Any, kinds: Any, used: Any, key: Any, kind: Any) -> Any:
+    """Row of an entity; a new one is appended. An entry of the index is 32 bits of the hash and a row plus one."""
+    mixed, mask = _mixed(key, kind), len(index) - 1
+    at, tag = (mixed >> 20) & mask, mixed & _LOW
     while True:
-        row = index[at]
-        if row < 0:
+        entry = index[at]
+        if entry == 0:
             row = used[0]
-            index[at] = row
-            keys[row] = key
+            index[at] = tag << 32 | (row + 1)
+            keys[row], kinds[row] = key, kind
             used[0] = row + 1
             return row
-        if keys[row] == key:
+        row = (entry & _LOW) - 1
+        if (entry >> 32) & _LOW == tag and keys[row] == key and kinds[row] == kind:
             return row
-        at = (at + np.uint64(1)) & mask
+        at = (at + 1) & mask
 
 
 @native_cached
-def _rehash(index: I32, keys: U64, used: int) -> None:
-    mask = np.uint64(len(index) - 1)
+def _rehash(index: Any, keys: Any, kinds: Any, used: Any) -> None:
+    mask = len(index) - 1
     for row in range(used):
-        key = keys[row]
-        at = ((key ^ (key >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) & mask
-        while index[at] >= 0:
-            at = (at + np.uint64(1)) & mask
-        index[at] = row
-
-
-@native_cached
-def _hours(event_time: I64, clock_at: I64, flags: U8, out: I64) -> int:
-    """Hour of each transaction, NEVER where none counts; returns whether more than one hour occurs."""
-    first, mixed = NEVER, 0
-    for i in range(len(out)):
-        if flags[i] & _SKIP:
-            out[i] = NEVER
-            continue
-        hour = max(event_time[i] // HOUR, (clock_at[i] - CLOSE_LAG) // HOUR)
-        out[i] = hour
-        if first == NEVER:
-            first = hour
-        mixed |= hour != first
-    return mixed
+        mixed = _mixed(keys[row], np.int64(kinds[row]))
+        at = (mixed >> 20) & mask
+        while index[at] != 0:
+            at = (at + 1) & mask
+        index[at] = (mixed & _LOW) << 32 | (row + 1)
 
 
 # fmt: off
 @native_cached
-def _count(hours: I64, hour: int, column: U64, news: U8, flags: U8, types: U8, amount: I64,
-           index: I32, keys: U64, counts: I64, used: I64) -> None:
-    for i in range(len(hours)):
-        if hours[i] != hour or column[i] == 0:
+def _count(columns: tuple[Any, ...], event_time: Any, clock_at: Any, news: Any, flags: Any, types: Any, amount: Any,
+           hour: Any, after: Any, done: Any,
+           index: Any, keys: Any, kinds: Any, counts: Any, words: Any, used: Any) -> int:
+    """Count the transactions of one hour; return the least other one after `after` that is not `done`, or LAST."""
+    rest, mask, n = LAST, len(index) - 1, len(event_time)
+    for i in range(n):
+        if i + FAR < n:
+            for kind in range(len(columns)):
+                prefetch(index, (_mixed(columns[kind][i + FAR], kind) >> 20) & mask)
+        if i + NEAR < n:
+            for kind in range(len(columns)):
+                ahead = index[(_mixed(columns[kind][i + NEAR], kind) >> 20) & mask] & _LOW
+                prefetch(words, max(ahead - 1, 0) * COUNTERS)
+        if flags[i] & _SKIP:
             continue
-        row = _place(index, keys, used, column[i])
+        own = max(event_time[i] // HOUR, (clock_at[i] - CLOSE_LAG) // HOUR)
+        if own != hour:
+            if after < own < rest and own != done:
+                rest = own
+            continue
         declined = flags[i] & _DECLINED != 0
-        if types[i] != _CLEARING:
-            counts[row, COUNT] += 1
-            counts[row, NEW] += news[i] == 1
-            counts[row, DECLINES] += declined
-        if types[i] != _PREAUTH and not declined:
-            counts[row, AMOUNT] += amount[i]
+        attempt, spend = types[i] != _CLEARING, types[i] != _PREAUTH and not declined
+        for kind in range(len(columns)):
+            key = columns[kind][i]
+            if key == 0:
+                continue
+            row = _place(index, keys, kinds, used, key, kind)
+            if attempt:
+                counts[row, COUNT] += 1
+                counts[row, NEW] += news[i] == 1
+                counts[row, DECLINES] += declined
+            if spend:
+                counts[row, AMOUNT] += amount[i]
+    return rest
 # fmt: on
 
 
-class Counts:
-    """The counters of the entities of one kind in one open hour; grows by doubling."""
+class Hour:
+    """The counters of one open hour; grows by doubling."""
 
-    def __init__(self, rows: int = 256) -> None:
-        self.keys: U64 = np.empty(rows, np.uint64)
-        self.counts: I64 = np.zeros((rows, COUNTERS), np.int64)
-        self.index: I32 = np.full(2 * rows, -1, np.int32)
+    def __init__(self, rows: int = 512) -> None:
         self.used: I64 = np.zeros(1, np.int64)
+        self._make(rows)
+
+    def _make(self, rows: int) -> None:
+        self.keys: U64 = np.empty(rows, np.uint64)
+        self.kinds: U8 = np.empty(rows, np.uint8)
+        self.counts: I64 = np.zeros((rows, COUNTERS), np.int64)
+        self.index: I64 = np.zeros(2 * rows, np.int64)
+        self.room = rows
+        self.parts = (self.index, self.keys, self.kinds, self.counts, self.counts.reshape(-1), self.used)
 
     def __len__(self) -> int:
         return int(self.used[0])
 
     def reserve(self, more: int) -> None:
         """Make room for that many entities more."""
-        rows, used = len(self.keys), len(self)
-        if used + more <= rows:
+        used = len(self)
+        if used + more <= self.room:
             return
-        while rows < used + more:
-            rows *= 2
-        keys, counts = np.empty(rows, np.uint64), np.zeros((rows, COUNTERS), np.int64)
-        keys[:used], counts[:used] = self.keys[:used], self.counts[:used]
-        self.keys, self.counts = keys, counts
-        self.index = np.full(2 * rows, -1, np.int32)
-        _rehash(self.index, self.keys, used)
+        keys, kinds, counts = self.keys, self.kinds, self.counts
+        self._make(1 << (used + more - 1).bit_length())
+        self.keys[:used], self.kinds[:used], self.counts[:used] = keys[:used], kinds[:used], counts[:used]
+        _rehash(self.index, self.keys, self.kinds, used)
 
-    def add(self, key: int, counter: int, delta: int) -> None:
+    def add(self, kind: int, key: int, counter: int, delta: int) -> None:
         """Add to one counter of one entity."""
         self.reserve(1)
-        row = _place(self.index, self.keys, self.used, np.uint64(key))
+        row = _place(self.index, self.keys, self.kinds, self.used, np.uint64(key), kind)
         self.counts[row, counter] += delta
 
-    def put(self, keys: U64, counts: I64) -> None:
+    def put(self, kinds: U8, keys: U64, counts: I64) -> None:
         """Take over rows; there were none."""
-        self.reserve(len(keys))
-        self.keys[: len(keys)], self.counts[: len(keys)] = keys, counts
-        self.used[0] = len(keys)
-        _rehash(self.index, self.keys, len(keys))
+        n = len(keys)
+        self.reserve(n)
+        self.keys[:n], self.kinds[:n], self.counts[:n] = keys, kinds, counts
+        self.used[0] = n
+        _rehash(self.index, self.keys, self.kinds, n)
+
+    def bucket(self, hour: int, side: int) -> Bucket:
+        """Its rows, kind by kind."""
+        n = len(self)
+        order = np.argsort(self.kinds[:n], kind="stable")
+        return Bucket(hour, self.kinds[order], self.keys[order], self.counts[order], side)
 
 
-def _bucket(hour: int, tables: Sequence[Counts], side: int) -> Bucket:
-    """The rows of an hour, kind by kind."""
-    used = [len(table) for table in tables]
-    return Bucket(
-        hour,
-        np.repeat(np.arange(len(tables), dtype=np.uint8), used),
-        np.concatenate([table.keys[:n] for table, n in zip(tables, used, strict=True)]),
-        np.concatenate([table.counts[:n] for table, n in zip(tables, used, strict=True)]),
-        side,
-    )
+_NOBODY = Hour(1)
 
 
 class Partials:
@@ -165,10 +183,12 @@ class Partials:
         self.side = 0
         self.through = NEVER
         self.unsent: dict[int, Bucket] = {}
-        self._open: dict[int, list[Counts]] = {}
+        self._open: dict[int, Hour] = {}
+        self._last = NEVER  # hour that was counted last
+        self._close_at = NO_CLOCK + 1
 
     def __len__(self) -> int:
-        return sum(len(table) for tables in self._open.values() for table in tables)
+        return sum(len(hour) for hour in self._open.values())
 
     def add(self, columns: Columns, clock_at: I64, news: U8, flags: U8) -> None:
         """Count transactions.
@@ -185,18 +205,22 @@ class Partials:
             `Flag` of each (n,): late, repeated and reversed ones count nowhere. A clearing is money alone, a preauth an
             attempt without money.
         """
-        hours = np.empty(len(columns), np.int64)
-        if not len(hours) or not self.kinds:
+        n = len(columns)
+        if not n or not self.kinds:
             return
-        mixed = _hours(columns.event_time, clock_at, flags, hours)
-        for hour in np.unique(hours).tolist() if mixed or hours[0] == NEVER else [int(hours[0])]:
-            if hour == NEVER:
-                continue
-            for name, table in zip(self._columns, self._hour(hour), strict=True):
-                column: U64 = getattr(columns, name)
-                table.reserve(len(hours))
-                _count(hours, hour, column, news, flags, columns.type, columns.amount_minor,
-                       table.index, table.keys, table.counts, table.used)  # fmt: skip
+        given = (tuple([getattr(columns, name) for name in self._columns]),
+                 columns.event_time, clock_at, news, flags, columns.type, columns.amount_minor)  # fmt: skip
+        last, table = self._last, self._open.get(self._last)
+        if table is None:
+            last, table = NEVER, _NOBODY
+        else:
+            table.reserve(len(self.kinds) * n)
+        hour = _count(*given, last, NEVER, last, *table.parts)
+        while hour != LAST:  # not all of the same hour as those before
+            table = self._hour(hour)
+            table.reserve(len(self.kinds) * n)
+            self._last = hour
+            hour = _count(*given, hour, hour, last, *table.parts)
 
     def add_labels(self, deltas: Iterable[tuple[int, int, int, int, int]], clock: int) -> int:
         """Add what labels change: (hour, kind, key, counter, delta) each.
@@ -208,7 +232,7 @@ class Partials:
         """
         least, late = max(first_open(clock), self.through + 1), 0
         for hour, kind, key, counter, delta in deltas:
-            self._hour(max(hour, least))[kind].add(key, counter, delta)
+            self._hour(max(hour, least)).add(kind, key, counter, delta)
             late += hour < least
         return late
 
@@ -221,13 +245,16 @@ class Partials:
             Oldest first; the last is of the last closed hour, empty if nothing happened in it, so that readers know how
             far this partition is.
         """
-        last = first_open(clock) - 1
-        if last <= self.through or clock <= NO_CLOCK or not self.kinds:
+        if clock < self._close_at or not self.kinds:
             return []
-        closed = [_bucket(hour, self._open.pop(hour), self.side) for hour in sorted(self._open) if hour <= last]
+        last = first_open(clock) - 1
+        if last <= self.through:  # loaded from a checkpoint, or of a clock that was put back
+            return []
+        closed = [self._open.pop(hour).bucket(hour, self.side) for hour in sorted(self._open) if hour <= last]
         if not closed or closed[-1].hour < last:
-            closed.append(_bucket(last, [Counts(1)], self.side))
+            closed.append(Hour(1).bucket(last, self.side))
         self.through = last
+        self._close_at = (last + 2) * HOUR + CLOSE_LAG
         self.unsent.update((bucket.hour, bucket) for bucket in closed)
         return closed
 
@@ -238,21 +265,21 @@ class Partials:
 
     def rows(self) -> list[Bucket]:
         """All open and unsent hours in one canonical order, for comparisons."""
-        still = [_bucket(hour, self._open[hour], self.side) for hour in sorted(self._open)]
+        still = [self._open[hour].bucket(hour, self.side) for hour in sorted(self._open)]
         return [bucket.ordered() for bucket in (*self.unsent.values(), *still)]
 
-    def _hour(self, hour: int) -> list[Counts]:
-        tables = self._open.get(hour)
-        if tables is None:
-            tables = self._open[hour] = [Counts() for _ in self.kinds]
-        return tables
+    def _hour(self, hour: int) -> Hour:
+        table = self._open.get(hour)
+        if table is None:
+            table = self._open[hour] = Hour()
+        return table
 
     # -- checkpoints
 
     def dump(self) -> bytes:
         """Everything as bytes; a copy of memory, so that it may be taken between two batches."""
         pieces = [_HEAD.pack(_MAGIC, self.side, self.through, len(self.unsent) + len(self._open))]
-        still = [_bucket(hour, self._open[hour], self.side) for hour in sorted(self._open)]
+        still = [self._open[hour].bucket(hour, self.side) for hour in sorted(self._open)]
         for closed, buckets in ((1, self.unsent.values()), (0, still)):
             for one in buckets:
                 pieces.append(_ENTRY.pack(closed, one.hour, one.side, len(one)))
@@ -267,7 +294,7 @@ class Partials:
         FraudstreamError
             The bytes are something else, or damaged.
         """
-        self._open, self.unsent = {}, {}
+        self._open, self.unsent, self._close_at = {}, {}, NO_CLOCK + 1
         try:
             magic, self.side, self.through, entries = _HEAD.unpack_from(data)
             at = _HEAD.size
@@ -288,6 +315,5 @@ class Partials:
         if closed:
             self.unsent[hour] = Bucket(hour, kinds, keys, counts, side)
         else:
-            for kind, table in enumerate(self._hour(hour)):
-                table.put(keys[kinds == kind], counts[kinds == kind])
+            self._hour(hour).put(kinds, keys, counts)
         return at + rows * (9 + 8 * COUNTERS)

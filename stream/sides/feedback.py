@@ -21,6 +21,7 @@ from stream.entities.labels import Label, Message, apply_labels, decode_label
 from stream.entities.merged import Merged
 from stream.errors import DecodeError
 from stream.events import TP, DeadLetter
+from stream.groupless import stop
 from stream.monitor.metrics import Metrics
 from stream.profile import load_profile
 from stream.settings import Settings
@@ -114,7 +115,7 @@ class FeedbackReader:
         """Close the consumer."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await stop(consumer)
 
     def _next(self, partition: int) -> int:
         arena = self._arena(partition)

@@ -20,6 +20,7 @@ from stream.entities.hours import DAY_HOURS
 from stream.entities.merged import Merged
 from stream.entities.partials import NEVER
 from stream.entities.rings import RING_DAYS
+from stream.groupless import stop
 from stream.settings import Settings
 from stream.sides.reading import Exclusive, consumer_of, persist
 
@@ -122,7 +123,7 @@ class ProfileReader:
                 for partition, bucket in self._buckets(await consumer.getmany(timeout_ms=500, max_records=256)):
                     await self._merge(partition, bucket)
         finally:
-            await consumer.stop()
+            await stop(consumer)
 
     async def _catch_up(self, consumer: Any, ends: dict[TopicPartition, int]) -> None:
         """Read what is there, days first: compaction may have left only some hours of a day that is told as a whole."""

@@ -17,6 +17,7 @@ from aiokafka.structs import TopicPartition
 from stream.entities.buckets import HOURLY, Assembler, Bucket, BucketError, decode_bucket, encode_bucket
 from stream.entities.hours import DAY_HOURS
 from stream.entities.partials import Partials
+from stream.groupless import stop
 from stream.settings import Settings
 from stream.sides.profiles import ProfileReader, Told, key_of
 from stream.sides.reading import Exclusive, consumer_of
@@ -113,7 +114,7 @@ class ProfileWriter:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     _collect(records, self._topic_hash, assembler, hours)
         finally:
-            await consumer.stop()
+            await stop(consumer)
         return [_sum(day, [hours[hour] for hour in sorted(hours) if hour // DAY_HOURS == day]) for day in due]
 
 
