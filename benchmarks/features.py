@@ -80,15 +80,20 @@ def _lived(cards: int, history: int) -> tuple[Any, Any, float]:
 
 
 def _measure(arena: Any, book: Any, cards: int, batch: int, rounds: int) -> float:
-    """Microseconds a transaction for features and state together, in batches of one size."""
+    """Microseconds a transaction for features and state together, in batches of one size, as the pipeline does it."""
     from stream.advance import advance
+    from stream.features import FEATURES, SEQUENCE_CHANNELS, SEQUENCE_STEPS
     from stream.replay import part
 
-    live = _columns(np.random.default_rng(batch), rounds * batch, START + 30 * DAY, DAY // 4, cards)
+    live = _columns(np.random.default_rng(batch), rounds * batch, START + 30 * DAY, DAY // 24, cards)
     parts = [part(live, k, k + batch) for k in range(0, len(live), batch)]
+    out = (
+        np.empty((batch, len(FEATURES)), np.float32),
+        np.empty((batch, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32),
+    )
     begun = time.perf_counter()
     for columns in parts:
-        advance(arena, columns, book)
+        advance(arena, columns, book, out=out)
     return (time.perf_counter() - begun) / len(live) * 1e6
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from stream.features.driver import Program, no_row
 from stream.features.layout import check_layout
 from stream.features.registry import Entity, Matrix
 from stream.state.arena import Arena
-from stream.state.table import CAPACITY
+from stream.state.table import CAPACITY, find
 
 TAKEOVER = "takeover"
 LABELS, OPEN = "label", "open"
@@ -132,32 +132,55 @@ def advance(
     TypeError
         A column has another type or layout than `Columns` says; nothing has moved.
     """
-    n = len(columns)
-    told = 0 if habits is None or update_only else n
-    u = habits if habits is not None and told else np.empty((0, len(program.habits)), np.float32)
-    if told and u.shape != (n, len(program.habits)):
-        raise ValueError(f"habits must be of shape {(n, len(program.habits))}, not {u.shape}")
-    x, s = _steps(0), _steps(0)
-    if update_only:
-        x = np.empty((1, len(program.features)), np.float32)
-    else:
-        x, s = out if out is not None else (np.empty((n, len(program.features)), np.float32), _steps(n))
-    clock_at = np.empty(n, np.int64)
+    made = _Made.of(len(columns), program, out, habits, update_only)
+    clock_at = np.empty(len(columns), np.int64)
     clock = program.clocks(columns, arena.watermark, clock_at)
-    rows = _rows(arena, columns, program)
+    tables = [arena.tables[entity.name] for entity in program.local]
+    slots = find(tables, [getattr(columns, entity.key) for entity in program.local])
     cuts = visible_cuts(clock_at)
     if len(cuts) <= 1:
-        _run(arena, columns, book, horizon_ms, program, clock_at, rows, (x, s, u, update_only))
+        _run(arena, columns, book, horizon_ms, program, clock_at, slots, made)
     else:
         _check(columns, program)
-        for low, high in zip(cuts, [*cuts[1:], n], strict=True):
+        for low, high in zip(cuts, [*cuts[1:], len(columns)], strict=True):
             at = slice(low, high)
-            some = [part if k % 2 == 0 else part[at] for k, part in enumerate(rows)]
-            outs = (x, s, u, True) if update_only else (x[at], s[at], u[at] if told else u, False)
-            _run(arena, take(columns, at), book, horizon_ms, program, clock_at[at], some, outs)
+            some = np.ascontiguousarray(slots[:, at])
+            _run(arena, take(columns, at), book, horizon_ms, program, clock_at[at], some, made.part(at))
     arena.watermark = clock
     _close(arena, book, clock)
-    return None if update_only else (x, s)
+    return None if update_only else (made.x, made.s)
+
+
+@dataclass(slots=True)
+class _Made:
+    """Where the loop writes: features, sequences, habits; where only state is to move, one row to scribble on."""
+
+    x: Matrix
+    s: Matrix
+    u: Matrix
+    update_only: bool
+
+    @classmethod
+    def of(
+        cls, n: int, program: Program, out: tuple[Matrix, Matrix] | None, habits: Matrix | None, update_only: bool
+    ) -> _Made:
+        """For n transactions, as `advance` was asked."""
+        width = len(program.habits)
+        if habits is not None and not update_only and habits.shape != (n, width):
+            raise ValueError(f"habits must be of shape {(n, width)}, not {habits.shape}")
+        u = np.empty((0, width), np.float32) if habits is None or update_only else habits
+        if update_only or out is None:
+            out = (
+                np.empty((1 if update_only else n, len(program.features)), np.float32),
+                np.empty((0 if update_only else n, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32),
+            )
+        return cls(*out, u, update_only)
+
+    def part(self, at: slice) -> _Made:
+        """For some of the transactions."""
+        if self.update_only:
+            return self
+        return _Made(self.x[at], self.s[at], self.u[at] if len(self.u) else self.u, False)
 
 
 def _run(
@@ -167,16 +190,20 @@ def _run(
     horizon_ms: int,
     program: Program,
     clock_at: I64,
-    rows: list[Any],
-    outs: tuple[Matrix, Matrix, Matrix, bool],
+    slots: I64,
+    made: _Made,
 ) -> None:
     """Pass transactions that all see the same hours of the profiles through the loop."""
     news = np.empty(len(columns), np.uint8)
     if len(columns):
         _close(arena, book, int(clock_at[0]))
-    *made, update_only = outs
-    given = [np.empty((0, e.width)) if update_only else book.look(e, columns, clock_at) for e in program.given]
-    program.run(rows, given, clock_at, horizon_ms, *made, news, update_only, columns)
+    rows = [arena.tables[entity.name].rows for entity in program.local]
+    if made.update_only:
+        given = [np.empty((0, entity.width)) for entity in program.given]
+    else:
+        given = [book.look(entity, columns, clock_at) for entity in program.given]
+    outs = (made.x, made.s, made.u, news, made.update_only)
+    program.run(rows, slots, given, clock_at, horizon_ms, *outs, columns)
     arena.open.add(columns, clock_at, news, columns.flags)
 
 
@@ -193,21 +220,6 @@ def _close(arena: Arena, book: Book, clock: int) -> None:
     for bucket in arena.open.close(clock):
         if book.merged is not None:
             book.merged.merge(arena.open.partition, bucket)
-
-
-def _steps(n: int) -> Matrix:
-    return np.empty((n, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32)
-
-
-def _rows(arena: Arena, columns: Columns, program: Program) -> list[Any]:
-    """Rows and slots of every local entity, one after the other; a key not met before gets an empty row."""
-    found: list[Any] = []
-    for entity in program.local:
-        table = arena.tables[entity.name]
-        slots = table.locate(getattr(columns, entity.key))
-        table.touch(slots)
-        found += [table.rows, slots]
-    return found
 
 
 __all__ = ["LABELS", "OPEN", "Arena", "Book", "advance", "broadcast", "new_arena"]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stream.entities.takeover import COLUMNS
-from stream.features.kernel import DAY, Event, kernel
+from stream.features.kernel import DAY, Event, kernel, log_plus
 from stream.features.registry import Family, Feature
 
 (
@@ -37,7 +37,7 @@ def look(state: Any, event: Event) -> View:
 
 @kernel
 def _age(ms: float) -> float:
-    return math.log1p(max(ms, 0.0) / 1000)
+    return log_plus(max(ms, 0.0) / 1000)
 
 
 @kernel
@@ -76,7 +76,7 @@ def _reissue(state: Any, event: Event, view: View) -> float:
 def _logins(state: Any, event: Event, view: View) -> float:
     if math.isnan(state[LOGINS]):
         return 0.0 if view.known else np.nan
-    return math.log1p(state[LOGINS])
+    return log_plus(state[LOGINS])
 
 
 @kernel

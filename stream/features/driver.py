@@ -74,13 +74,17 @@ class Program:
         found: int = self._compiled().clocks(columns.event_time, columns.flags, clock, clock_at)
         return found
 
-    def run(self, rows: Sequence[Any], given: Sequence[Any], clock_at: I64, horizon_ms: int, *rest: Any) -> None:
+    def run(
+        self, rows: Sequence[Any], slots: I64, given: Sequence[Any], clock_at: I64, horizon_ms: int, *rest: Any
+    ) -> None:
         """Pass a batch through the loop.
 
         Parameters
         ----------
         rows
-            Rows and slots (n,) of each entity of `local`, one after the other: ``(rows, slots, rows, slots, ...)``.
+            The tables' rows of each entity of `local`.
+        slots
+            Which of them the transactions are about, int64 (entities, n); -1 where one names none.
         given
             The rows of each entity of `given`, float64 (n, width); (0, width) where only state is to move.
         clock_at
@@ -100,7 +104,17 @@ class Program:
         *out, columns = rest
         loop = self._compiled().loop
         try:
-            bad = loop(*rows, *given, clock_at, horizon_ms, self.steps, *out, *arrays_of(columns))
+            bad = loop(
+                *rows,
+                slots,
+                *given,
+                clock_at,
+                horizon_ms,
+                self.steps,
+                np.empty(sequence.STORED, np.int8),
+                *out,
+                *arrays_of(columns),
+            )
         except TypeError:
             check_layout(columns)
             raise
@@ -128,18 +142,28 @@ class Program:
         module.__dict__.update(kernels)
         sys.modules[name] = module  # numba finds the globals of a cached function there
         spec.loader.exec_module(module)
-        options = {"nogil": True, "error_model": "numpy", "cache": True}
+        options = {"nogil": True, "error_model": "numpy", "cache": True, "_nrt": False}
         module.loop = numba.njit(self._signature(), **options)(module.loop)  # type: ignore[attr-defined]
         module.clocks = numba.njit(_CLOCKS, **options)(module.clocks)  # type: ignore[attr-defined]
         return module
 
     def _signature(self) -> Any:
-        rows = [part for e in self.local for part in (numba.from_dtype(self.layouts[e.name])[::1], numba.int64[::1])]
+        rows = [numba.from_dtype(self.layouts[e.name])[::1] for e in self.local]
         given = [numba.float64[:, ::1] for _ in self.given]
         single = numba.float32
         out = [single[:, ::1], single[:, :, ::1], single[:, ::1], numba.uint8[::1], numba.boolean]
         columns = [getattr(numba, dtype)[::1] for dtype in DTYPES.values()]
-        return numba.int64(*rows, *given, numba.int64[::1], numba.int64, single[::1], *out, *columns)
+        return numba.int64(
+            *rows,
+            numba.int64[:, ::1],
+            *given,
+            numba.int64[::1],
+            numba.int64,
+            single[::1],
+            numba.int8[::1],
+            *out,
+            *columns,
+        )
 
 
 _CLOCKS = numba.int64(numba.int64[::1], numba.uint8[::1], numba.int64, numba.int64[::1])
@@ -157,8 +181,8 @@ def _used(families: tuple[Family, ...], entities: Sequence[Entity]) -> tuple[Ent
     for at, family in enumerate(families):
         if family.entity not in known:
             raise ValueError(f"family {family.name} is about {family.entity!r}, which is none of {sorted(known)}")
-        if family.entity != first and any(callable(feature.usual) for feature in family.features):
-            raise ValueError(f"family {family.name} tells what is usual, which only families of {first!r} can")
+        if family.entity != first and (family.sees_view or any(callable(f.usual) for f in family.features)):
+            raise ValueError(f"family {family.name} tells what is usual or updates by what it saw: {first!r} alone can")
         before = {one.name for one in families[:at] if one.entity == first}
         if family.beside and (family.beside not in before or family.entity == first):
             raise ValueError(

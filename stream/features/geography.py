@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.features.kernel import HOUR, MINUTE, Event, kernel, wide
+from stream.features.kernel import HOUR, MINUTE, Event, kernel, log_plus, wide
 from stream.features.registry import Family, Feature
 
 EARTH_KM = 6371.0
@@ -40,6 +40,7 @@ class View(NamedTuple):
     km_home: float
     hours: float
     foreign: float
+    here: tuple[int, int, int]  # unit vector in integers; nought where the transaction has no place
 
 
 @kernel
@@ -78,22 +79,26 @@ def look(state: Any, event: Event) -> View:
     foreign = np.nan
     if event.country > 0 and state.home_country != 0:
         foreign = 0.0 if event.country == state.home_country else 1.0
-    if state.places == 0 or not _located(event):
-        return View(np.nan, np.nan, np.nan, foreign)
+    if not _located(event):
+        return View(np.nan, np.nan, np.nan, foreign, (wide(0), wide(0), wide(0)))
     x, y, z = _vector(event)
+    if state.places == 0:
+        return View(np.nan, np.nan, np.nan, foreign, (x, y, z))
     here = (float(x), float(y), float(z))
     last = (float(state.last[0]), float(state.last[1]), float(state.last[2]))
     home = (float(state.home[0]), float(state.home[1]), float(state.home[2]))
-    return View(_km(here, last), _km(here, home), max(abs(event.time - state.last_time), MINUTE) / HOUR, foreign)
+    return View(
+        _km(here, last), _km(here, home), max(abs(event.time - state.last_time), MINUTE) / HOUR, foreign, (x, y, z)
+    )
 
 
 @kernel
-def _update_place(state: Any, event: Event) -> None:
+def _update_place(state: Any, event: Event, here: tuple[int, int, int]) -> None:
     if state.places >= MEMORY:
         state.places //= 2
         for k in range(3):
             state.home[k] //= 2
-    x, y, z = _vector(event)
+    x, y, z = here
     state.home[0] += x
     state.home[1] += y
     state.home[2] += z
@@ -122,29 +127,29 @@ def _update_country(state: Any, event: Event) -> None:
 
 
 @kernel
-def update(state: Any, event: Event) -> None:
+def update(state: Any, event: Event, view: View) -> None:
     """Approved transactions say where the card is and lives."""
     if event.declined or not event.attempt:
         return
     if _located(event):
-        _update_place(state, event)
+        _update_place(state, event, view.here)
     if event.country > 0:
         _update_country(state, event)
 
 
 @kernel
 def _speed(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.km_last / view.hours)
+    return log_plus(view.km_last / view.hours)
 
 
 @kernel
 def _distance_last(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.km_last)
+    return log_plus(view.km_last)
 
 
 @kernel
 def _distance_home(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.km_home)
+    return log_plus(view.km_home)
 
 
 @kernel
@@ -197,4 +202,4 @@ FEATURES = (
             "The internet address is outside the card's home country: {value}", _ip_foreign, usual=0.0),
 )  # fmt: skip
 
-FAMILY = Family("geography", FEATURES, DTYPE, look, update)
+FAMILY = Family("geography", FEATURES, DTYPE, look, update, sees_view=True)

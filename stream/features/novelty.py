@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.features.kernel import MINUTE, Event, fold16, fold32, kernel, log_count, wide
+from stream.features.kernel import MINUTE, Event, fold16, fold32, kernel, log_count, log_plus, wide
 from stream.features.registry import Family, Feature
 
 MERCHANTS, TERMINALS, DEVICES, COUNTRIES, MCCS = 16, 12, 6, 8, 12
@@ -186,7 +186,7 @@ def _mode_new(state: Any, event: Event, view: View) -> float:
 
 @kernel
 def _device_age(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.device_hours)
+    return log_plus(view.device_hours)
 
 
 @kernel

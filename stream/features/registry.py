@@ -115,6 +115,8 @@ class Family:
         Name of the `Entity` whose row holds the state; where that is given, the state is the given row.
     beside
         Name of a family of the first entity, listed before; `look` gets that family's view as a third argument.
+    sees_view
+        Whether `update` gets its own family's view, too, as a third argument; of the first entity's families alone.
     """
 
     name: str
@@ -124,6 +126,7 @@ class Family:
     update: Kernel | None
     entity: str = "card"
     beside: str = ""
+    sees_view: bool = False
 
 
 @dataclass(frozen=True, slots=True)

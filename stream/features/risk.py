@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.features.kernel import Event, kernel, log_ratio
+from stream.features.kernel import Event, kernel, log_plus, log_ratio
 from stream.features.registry import Family, Feature
 
 NEW_PRIOR, DECLINE_PRIOR, WEIGHT = 0.25, 0.05, 20.0
@@ -36,7 +36,7 @@ def look(state: Any, event: Event) -> View:
 
 @kernel
 def _count(state: Any, event: Event, view: View) -> float:
-    return math.log1p(view.count_24h)
+    return log_plus(view.count_24h)
 
 
 @kernel

@@ -6,12 +6,11 @@ of the cards the twelve met last are told apart, by 16 bits of a hash. Nothing h
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.features.kernel import DAY, HOUR, Event, fold16, kernel, log_count, wide
+from stream.features.kernel import DAY, HOUR, Event, fold16, kernel, log_count, log_plus, wide
 from stream.features.lately import meet, others
 from stream.features.registry import Family, Feature
 from stream.features.ring import held, roll
@@ -92,7 +91,7 @@ def _declined(state: Any, event: Event, view: View) -> float:
 
 @kernel
 def _age(state: Any, event: Event, view: View) -> float:
-    return math.log1p(max(event.time - state.first, 0) / DAY) if state.known == 1 else np.nan
+    return log_plus(max(event.time - state.first, 0) / DAY) if state.known == 1 else np.nan
 
 
 def _features(noun: str, spoken: str) -> tuple[Feature, ...]:

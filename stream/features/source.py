@@ -40,26 +40,28 @@ def write(families: Sequence[Family], entities: Sequence[Entity]) -> tuple[str, 
     names |= {"history": sequence.history, "quantise": sequence.quantise, "advance": sequence.advance}
     first, kept = entities[0], {channel.feature for channel in sequence.CHANNELS} | {NEWS}
     columns: dict[str, int] = {}
+    slots = _slots(entities)
     features: Lines = []
     updates: dict[str, Lines] = {entity.name: [] for entity in entities}
     habit = 0
     for family in families:
         entity = next(e for e in entities if e.name == family.entity)
-        one = _Family(family, entity, len(columns), habit)
+        one = _Family(family, entity, slots.get(entity.name, ""), len(columns), habit)
         columns |= {feature.name: len(columns) + k for k, feature in enumerate(family.features)}
         habit += one.habits
         features += one.lines(kept) if entity is first else one.guarded()
         names |= one.names
         if family.update is not None:
-            updates[entity.name].append(f"update_{family.name}({one.state}, event)")
+            view = f", view_{family.name}" if family.sees_view else ""
+            updates[entity.name].append(f"update_{family.name}({one.state}, event{view})")
     return _template(entities, features, updates, columns), names
 
 
 class _Family:
     """One family's part of the text."""
 
-    def __init__(self, family: Family, entity: Entity, column: int, habit: int) -> None:
-        self.family, self.entity, self.column, self.habit = family, entity, column, habit
+    def __init__(self, family: Family, entity: Entity, slot: str, column: int, habit: int) -> None:
+        self.family, self.entity, self.slot, self.column, self.habit = family, entity, slot, column, habit
         self.habits = sum(callable(feature.usual) for feature in family.features)
         held = f"row_{entity.name}.{family.name}" if family.dtype is not None else "0"
         self.state = f"given_{entity.name}[i]" if entity.width else held
@@ -98,7 +100,7 @@ class _Family:
         written = [self._look(), *(self._write(at, f) for at, f in enumerate(self.family.features, self.column))]
         missing = [f"for c in range({self.column}, {stop}):", "    x[j, c] = np.nan"]
         if not self.entity.width:
-            written = [f"if slot_{self.entity.name}[i] >= 0:", *_deeper(written), "else:", *_deeper(missing)]
+            written = [f"if {self.slot} >= 0:", *_deeper(written), "else:", *_deeper(missing)]
         return ["if not update_only:", *_deeper(written), ""]
 
 
@@ -119,15 +121,21 @@ def _event() -> str:
     return ", ".join(fields)
 
 
+def _slots(entities: Sequence[Entity]) -> dict[str, str]:
+    """Where the loop finds the row of transaction `i` in each entity's table."""
+    local = [entity.name for entity in entities if not entity.width]
+    return {name: f"slots[{k}, i]" for k, name in enumerate(local)}
+
+
 def _rows(entities: Sequence[Entity]) -> Lines:
     """Ask for the next rows, and erase this transaction's where they have outlived the horizon."""
-    local = [entity.name for entity in entities if not entity.width]
-    lines = ["if i + 1 < n:", *(f"    prefetch(rows_{name}, slot_{name}[i + 1])" for name in local)]
-    for name in local:
+    slots = _slots(entities)
+    lines = ["if i + 1 < n:", *(f"    prefetch(rows_{name}, slots[{k}, i + 1])" for k, name in enumerate(slots))]
+    for name, slot in slots.items():
         erase = [
-            f"row_{name} = rows_{name}[max(slot_{name}[i], 0)]",
-            f"if slot_{name}[i] >= 0 and outlived(row_{name}.seen, event.time, clock_at[i], horizon):",
-            f"    wipe(rows_{name}, slot_{name}[i])",
+            f"row_{name} = rows_{name}[max({slot}, 0)]",
+            f"if {slot} >= 0 and outlived(row_{name}.seen, event.time, clock_at[i], horizon):",
+            f"    wipe(rows_{name}, {slot})",
         ]
         lines += erase
     return lines
@@ -145,18 +153,17 @@ def _steps(columns: dict[str, int]) -> Lines:
 def _moves(entities: Sequence[Entity], updates: dict[str, Lines]) -> Lines:
     """Let the transaction update the row of every entity that it names."""
     lines = list(updates[entities[0].name])
-    for entity in entities[1:]:
-        if not entity.width:
-            seen = f"row_{entity.name}.seen = max(row_{entity.name}.seen, event.time)"
-            lines += [f"if slot_{entity.name}[i] >= 0:", *_deeper([*updates[entity.name], seen])]
+    for name, slot in list(_slots(entities).items())[1:]:
+        seen = f"row_{name}.seen = max(row_{name}.seen, event.time)"
+        lines += [f"if {slot} >= 0:", *_deeper([*updates[name], seen])]
     return lines
 
 
 def _template(entities: Sequence[Entity], features: Lines, updates: dict[str, Lines], columns: dict[str, int]) -> str:
-    local = [entity.name for entity in entities if not entity.width]
-    arguments = [f"{part}_{name}" for name in local for part in ("rows", "slot")]
+    slots = _slots(entities)
+    arguments = [f"rows_{name}" for name in slots] + ["slots"]
     arguments += [f"given_{entity.name}" for entity in entities if entity.width]
-    outside = " or ".join(f"slot_{name}[i] >= len(rows_{name})" for name in local)
+    outside = " or ".join(f"{slot} >= len(rows_{name})" for name, slot in slots.items())
     first = entities[0].name
     news = f"news[i] = x[j, {columns[NEWS]}] == 1.0" if NEWS in columns else "news[i] = 0"
 
@@ -174,13 +181,12 @@ def clocks(event_time, flags, clock, clock_at):
     return clock
 
 
-def loop({", ".join(arguments)}, clock_at, horizon, quanta, x, s, u, news, update_only, {", ".join(DTYPES)}):
+def loop({", ".join(arguments)}, clock_at, horizon, quanta, now, x, s, u, news, update_only, {", ".join(DTYPES)}):
     n = len(event_time)
     for i in range(n):
-        if slot_{first}[i] < 0 or {outside}:
+        if {slots[first]} < 0 or {outside}:
             return i
     told = len(u) > 0
-    now = np.empty({sequence.STORED}, np.int8)
     for i in range(n):
         j = 0 if update_only else i
         declined = flags[i] & {int(Flag.DECLINED)} != 0

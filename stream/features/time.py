@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream.features.kernel import DAY, HOUR, Event, kernel
+from stream.features.kernel import DAY, HOUR, Event, kernel, log_plus
 from stream.features.registry import Family, Feature
 
 NIGHT = 6  # hours before this one are night
@@ -105,17 +105,17 @@ def _weekday_affinity(state: Any, event: Event, view: View) -> float:
 
 @kernel
 def _days_known(state: Any, event: Event, view: View) -> float:
-    return math.log1p(max(event.time - state.first, 0) / DAY) if state.known == 1 else np.nan
+    return log_plus(max(event.time - state.first, 0) / DAY) if state.known == 1 else np.nan
 
 
 @kernel
 def _card_age(state: Any, event: Event, view: View) -> float:
-    return math.log1p(max(event.card_age, 0.0)) if math.isfinite(event.card_age) else np.nan
+    return log_plus(max(event.card_age, 0.0)) if math.isfinite(event.card_age) else np.nan
 
 
 @kernel
 def _account_age(state: Any, event: Event, view: View) -> float:
-    return math.log1p(max(event.account_age, 0.0)) if math.isfinite(event.account_age) else np.nan
+    return log_plus(max(event.account_age, 0.0)) if math.isfinite(event.account_age) else np.nan
 
 
 FEATURES = (

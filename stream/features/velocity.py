@@ -26,6 +26,7 @@ from stream.features.kernel import (
     kernel,
     log_amount,
     log_count,
+    log_plus,
     log_quantum,
     log_ratio,
     wide,
@@ -278,7 +279,7 @@ def _decline_share_30d(state: Any, event: Event, view: View) -> float:
 
 @kernel
 def _since_last(state: Any, event: Event, view: View) -> float:
-    return math.log1p(max(event.time - state.last, 0) / 1000) if state.known == 1 else np.nan
+    return log_plus(max(event.time - state.last, 0) / 1000) if state.known == 1 else np.nan
 
 
 @kernel

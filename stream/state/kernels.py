@@ -183,6 +183,16 @@ def touch(mem: Any, slots: Any) -> None:
 
 
 @native
+def find(mems: Any, keys: Any, out: Any) -> int:
+    """Locate and touch in one table after the other; returns the first whose memory is used up, -1 when none is."""
+    for t in range(len(mems)):
+        if locate(mems[t], keys[t], out[t], 0) < len(keys[t]):
+            return t
+        touch(mems[t], out[t])
+    return -1
+
+
+@native
 def begin(mem: Any) -> int:
     """Turn the dirty blocks into those that a sweep has to take; return how many."""
     blocks = (mem[USED] + (1 << mem[SHIFT]) - 1) >> mem[SHIFT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,16 @@ class Table:
         start = int(self.mem[k.POOL_AT])
         release(self._memory, 8 * start, 8 * (start + int(self.mem[k.POOL_USED]) * int(self.mem[k.WIDTH])))
         self.mem[k.POOL_USED] = 0
+
+
+def find(tables: Sequence[Table], keys: Sequence[U64]) -> I64:
+    """Slots in each table of what n transactions name, int64 (tables, n), all about to change; see `Table.locate`."""
+    out = np.empty((len(tables), len(keys[0])), np.int64)
+    if k.find(tuple(table.mem for table in tables), tuple(keys), out) >= 0:
+        for slots, table, some in zip(out, tables, keys, strict=True):
+            slots[:] = table.locate(some)
+            table.touch(slots)
+    return out
 
 
 def _check(dtype: np.dtype[Any]) -> None:
