@@ -153,6 +153,11 @@ class Replay:
         As in `stream.advance.advance`.
     program
         As in `stream.advance.advance`.
+
+    Attributes
+    ----------
+    arenas
+        State of each partition that has transactions or labels.
     """
 
     def __init__(self, history: History, horizon_ms: int = HORIZON_MS, program: Program = PROGRAM) -> None:
@@ -169,6 +174,7 @@ class Replay:
         self._bounds = dict(zip(numbers, zip([0, *ends], ends, strict=False), strict=True)) if n else {}
         everyone = sorted({*numbers, *(number for number, _ in history.labels)})
         self._parts = {number: self._partition(number) for number in everyone}
+        self.arenas = {number: part.arena for number, part in self._parts.items()}
         self._shared = Waiting(Merged(broadcast(program)))
         wanted = any(entity.name == TAKEOVER for entity in program.given)
         self._feed = Feed(history.events) if history.events is not None and wanted else None
@@ -226,7 +232,7 @@ class Replay:
         for part in self._parts.values():
             part.label(-NEVER)
         self._end()
-        return {number: part.arena for number, part in self._parts.items()}
+        return self.arenas
 
     def _memory(self, n: int) -> tuple[Matrix, Matrix]:
         steps = (n, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS))

@@ -25,7 +25,9 @@ _COMMANDS = {
     "demo": "stream.cli.demo",
     "worker": "stream.cli.worker",
     "check": "stream.cli.check",
+    "drill": "stream.cli.drill",
     "features": "stream.cli.features",
+    "warmup": "stream.cli.warmup",
 }
 
 

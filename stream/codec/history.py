@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.codec.columns import FIELDS, UNKEYED, columns_from, concat
+from stream.codec.money import Rates
 from stream.codec.parsed import Fields
 from stream.codec.roles import CARD_ROLES, REQUIRED, Roles
 from stream.codec.tokens import Tokens
@@ -47,15 +48,17 @@ def _blocks(path: Path, roles: Roles) -> Iterator[Fields]:
             yield {role: _values(batch.column(present[role])) if role in present else absent for role in FIELDS}
 
 
-def _checked(given: Fields, first_row: int, tokens: Tokens, roles: Roles) -> Columns:
-    columns, problems = columns_from(given, tokens=tokens, roles=roles)
+def _checked(given: Fields, first_row: int, tokens: Tokens, roles: Roles, rates: Rates | None = None) -> Columns:
+    columns, problems = columns_from(given, tokens=tokens, roles=roles, rates=rates)
     if problems:
         row = min(problems)
         raise DecodeError("validate", f"row {first_row + row}: {problems[row]}")
     return columns
 
 
-def read_columns(path: Path, tokens: Tokens = UNKEYED, roles: Roles = CARD_ROLES) -> tuple[Columns, list[str]]:
+def read_columns(
+    path: Path, tokens: Tokens = UNKEYED, roles: Roles = CARD_ROLES, *, rates: Rates | None = None
+) -> tuple[Columns, list[str]]:
     """Read a history as columns and card ids, in the file's order; the lean way for training.
 
     Parameters
@@ -64,6 +67,8 @@ def read_columns(path: Path, tokens: Tokens = UNKEYED, roles: Roles = CARD_ROLES
         Those of the worker whose ``card_key`` is wanted; see `columns_from`.
     roles
         Which column plays which part; those of a card's transactions unless told.
+    rates
+        Currency table; the shipped one unless told.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def read_columns(path: Path, tokens: Tokens = UNKEYED, roles: Roles = CARD_ROLES
     parts: list[Columns] = []
     cards: list[str] = []
     for given in _blocks(path, roles):
-        parts.append(_checked(given, len(cards), tokens, roles))
+        parts.append(_checked(given, len(cards), tokens, roles, rates))
         cards.extend(given["card_id"])
     return (concat(parts) if parts else columns_from(dict.fromkeys(FIELDS, ()))[0]), cards
 

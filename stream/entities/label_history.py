@@ -20,12 +20,13 @@ _REQUIRED = ("transaction_id", "card_id", "event_time", "verdict", "source", "de
 _VERDICTS = {"fraud": FRAUD, "genuine": GENUINE}
 
 
-def partitions_of(cards: Sequence[str], count: int) -> I64:
+def partitions_of(cards: Sequence[str | bytes], count: int) -> I64:
     """The partition that each card has in a topic keyed by card id, as Kafka's default partitioner gives it, (n,)."""
-    known: dict[str, int] = {}
+    known: dict[str | bytes, int] = {}
     for card in cards:
         if card not in known:
-            known[card] = (murmur2(card.encode()) & 0x7FFFFFFF) % count
+            key = card if isinstance(card, bytes) else card.encode("utf-8", "surrogatepass")
+            known[card] = (murmur2(key) & 0x7FFFFFFF) % count
     return np.fromiter(map(known.__getitem__, cards), np.int64, len(cards))
 
 

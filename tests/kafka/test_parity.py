@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from kafka import KafkaProducer
 
 import stream.replay
 from stream.broker import TopicSpec, ensure_topics
 from stream.entities.takeover import joined
 from stream.features import FAMILY_SLICES, FEATURE_NAMES, HORIZON_MS
 from stream.replay import History, Replay, Waiting
+from tests.kafka.feeder import Feeder
 from tests.kafka.parity_day import Day, simulate
-from tests.kafka.recording_worker import Rows, read
-from tests.kafka.worker_rig import KEY, Topics, WorkerProcess, wait_until
+from tests.kafka.worker_rig import KEY, Topics, WorkerProcess
 
 PARTITIONS = 4
-ANSWERED = ("applied", "confirming", "contradicting", "double")
 
 
 @dataclass
@@ -46,46 +41,6 @@ class Lived:
         """Features of which one value has another bit."""
         same = (self.X.view(np.uint32) == X.view(np.uint32)) | (np.isnan(self.X) & np.isnan(X))
         return [FEATURE_NAMES[j] for j in np.flatnonzero(~same.all(axis=0))]
-
-
-class Feeder:
-    """Sends a day slice by slice; each waits until the one before was worked through."""
-
-    def __init__(self, topics: Topics, day: Day, record: Path) -> None:
-        self._topics, self._day, self._record = topics, day, record
-        self._producer = KafkaProducer(bootstrap_servers=topics.bootstrap, linger_ms=2)
-        self._sent = {"transactions": 0, "feedback": 0, "events": 0}
-
-    def send(self, topic: str, messages: list[tuple[bytes, bytes]]) -> None:
-        name = self._topics.transactions if topic == "transactions" else self._topics.sides[topic]
-        for key, value in messages:
-            self._producer.send(name, value, key=key)
-        self._producer.flush()
-        self._sent[topic] += len(messages)
-
-    def beside(self, number: int) -> None:
-        """Labels and events of a slice."""
-        self.send("feedback", self._day.labels[number])
-        self.send("events", self._day.events[number])
-
-    def run(self, metrics: str) -> Rows:
-        for number, messages in enumerate(self._day.transactions):
-            if number:
-                self.beside(number)
-            wait_until(lambda: self._read(metrics), 60)
-            self.send("transactions", messages)
-            wait_until(lambda: len(read(self._record)) == self._sent["transactions"], 60)
-        self._producer.close()
-        return read(self._record)
-
-    def _read(self, metrics: str) -> bool:
-        """Whether the worker knows every label and event that was sent."""
-        with urlopen(f"{metrics}/metrics") as answer:  # noqa: S310 - the worker's own address
-            text = answer.read().decode()
-        labels = dict(re.findall(r'^fraud_labels_total\{outcome="(\w+)"\} (\S+)', text, re.M))
-        events = re.findall(r"^fraud_account_events_total\{.*\} (\S+)", text, re.M)
-        told = sum(float(labels.get(outcome, 0)) for outcome in ANSWERED), sum(map(float, events))
-        return told == (self._sent["feedback"], self._sent["events"])
 
 
 @pytest.fixture(scope="module")
