@@ -33,4 +33,4 @@ def plant(scene: Scene) -> list[Rows]:
     return [rows]
 
 
-STORY = Story("account_takeover", ("novelty", "amount", "account"), plant)
+STORY = Story("account_takeover", ("novelty", "amount", "account", "device", "ip"), plant)

@@ -37,4 +37,4 @@ def plant(scene: Scene) -> list[Rows]:
     return [concat([tests, attempts(scene, card, amounts, pause, later, merchant=scene.online(bought), **stranger)])]
 
 
-STORY = Story("card_testing", ("velocity", "novelty"), plant)
+STORY = Story("card_testing", ("velocity", "novelty", "device", "ip"), plant)
