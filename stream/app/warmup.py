@@ -132,8 +132,8 @@ def run(settings: Settings, source: str, *, replace: bool, say: Say) -> Summary:
 def _check_lasting(settings: Settings) -> None:
     if token_key(settings.security)[1]:
         raise SettingError(
-            "setting security.token_key is missing: cards would have other tokens at the next start, and the state would "
-            "fit none; set security.token_key or security.token_key_file"
+            "setting security.token_key is missing: cards would have other tokens at the next start, and the state "
+            "would fit none; set security.token_key or security.token_key_file"
         )
     if not settings.topics.checkpoints:
         raise SettingError("setting topics.checkpoints is empty, and the state is kept there; name a topic")
