@@ -268,6 +268,12 @@ class Partials:
         still = [self._open[hour].bucket(hour, self.side) for hour in sorted(self._open)]
         return [bucket.ordered() for bucket in (*self.unsent.values(), *still)]
 
+    def canonical(self) -> bytes:
+        """What is counted, in one order, for comparisons; whether closed hours were told yet is not part of it."""
+        still = [self._open[hour].bucket(hour, 0).ordered() for hour in sorted(self._open)]
+        pieces = [_ENTRY.pack(0, one.hour, self.through, len(one)) for one in still]
+        return b"".join([*pieces, *(part.tobytes() for one in still for part in (one.kinds, one.keys, one.counts))])
+
     def _hour(self, hour: int) -> Hour:
         table = self._open.get(hour)
         if table is None:
