@@ -1,7 +1,8 @@
 """The text of the compiled loop, written from the registry.
 
 For each transaction: erase rows that have outlived the horizon, guard, write the features of every family, then update
-every entity's row. What no sequence channel remembers is left out of a replay.
+every entity's row. What no sequence channel remembers is left out of a replay. A transaction whose clock was ahead of
+the log counts at the partition's own clock, so that one bad clock cannot roll a card's windows into the future.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def _event() -> str:
         column = COLUMN_OF.get(field, field)
         kind = _CONVERTED[np.dtype(DTYPES[column]).kind]
         fields.append(f"{column}[i]" if DTYPES[column] == "uint64" else f"{kind}({column}[i])")
-    fields[0] = "max(event_time[i], 0)"
+    fields[0] = "time"
     fields[Event._fields.index("amount")] = "max(amount_minor[i], 0)"
     fields += ["declined", f"type[i] != {_CLEARING}", f"not declined and type[i] != {_PREAUTH}"]
     return ", ".join(fields)
@@ -190,6 +191,9 @@ def loop({", ".join(arguments)}, clock_at, horizon, quanta, now, x, s, u, news, 
     for i in range(n):
         j = 0 if update_only else i
         declined = flags[i] & {int(Flag.DECLINED)} != 0
+        time = max(event_time[i], 0)
+        if flags[i] & {int(Flag.CLOCK_SKEW)} != 0 and clock_at[i] >= 0:
+            time = min(time, clock_at[i])
         event = Event({_event()})
 {block(_rows(entities))}
         added = check(row_{first}.guard, transaction_key[i], event.time, clock_at[i], horizon)

@@ -46,7 +46,8 @@ def run(columns: Columns, cuts: list[int]) -> tuple[bytes, bytes, bytes, dict[st
         found.append(advance(arena, batch, known))
         flags.append(batch.flags)
     x, s = (np.concatenate([pair[k] for pair in found if pair]) for k in (0, 1))
-    return x.tobytes(), s.tobytes(), np.concatenate(flags).tobytes(), state(arena), arena.open.dump()
+    hours = [(b.hour, b.kinds.tobytes(), b.keys.tobytes(), b.counts.tobytes()) for b in arena.open.rows() if len(b)]
+    return x.tobytes(), s.tobytes(), np.concatenate(flags).tobytes(), state(arena), repr(hours).encode()
 
 
 @functools.cache

@@ -60,6 +60,17 @@ def test_one_within_the_horizon_lands_in_its_own_day() -> None:
     assert count(x, 3, "30d") == 1  # the one of day 5; those of day 20 lie in its future
 
 
+def test_one_bad_clock_neither_moves_the_partition_nor_rolls_its_card_into_the_future() -> None:
+    """Replayed long after: what was ahead of everything is clamped to the log's own time, years after the others."""
+    times = [START, START + 3 * 365 * DAY, START + 60_000, START + 120_000]
+    columns = columns_from(4, event_time=times, flags=[0, Flag.CLOCK_SKEW, 0, 0], card_key=[1, 1, 2, 1])
+    arena = new_arena()
+    x, _, flags = features_of(columns, arena=arena)
+    assert flags.tolist() == [0, Flag.CLOCK_SKEW, 0, 0]
+    assert arena.watermark == START + 120_000
+    assert [count(x, row) for row in range(4)] == [0, 1, 0, 2]
+
+
 def test_declined_is_an_attempt_and_no_spend() -> None:
     columns = columns_from(3, flags=[0, Flag.DECLINED, 0], amount_minor=[1000, 90_000, 1000])
     x, s, _ = features_of(columns)
