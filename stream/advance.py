@@ -9,7 +9,7 @@ import numpy as np
 
 from stream.codec.columns import take
 from stream.entities.buckets import Bucket
-from stream.entities.hours import visible_cuts
+from stream.entities.hours import visible, visible_cuts
 from stream.entities.labels import LABEL
 from stream.entities.partials import Partials
 from stream.entities.takeover import Takeover
@@ -137,7 +137,7 @@ def advance(
     clock = program.clocks(columns, arena.watermark, clock_at)
     tables = [arena.tables[entity.name] for entity in program.local]
     slots = find(tables, [getattr(columns, entity.key) for entity in program.local])
-    cuts = visible_cuts(clock_at)
+    cuts = visible_cuts(clock_at) if visible(arena.watermark) != visible(clock) else [0]
     if len(cuts) <= 1:
         _run(arena, columns, book, horizon_ms, program, clock_at, slots, made)
     else:
