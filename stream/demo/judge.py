@@ -28,6 +28,7 @@ from stream.settings import Settings, load
 
 PIECE = 512
 EDGE = 1e-5
+GIVEN_EDGE = 0.05  # how much of a score other logs may move that are read a little sooner or later
 NAMED_EDGE = 1e-3  # alerts name features rounded to a millionth
 
 Place = tuple[int, int]  # partition, offset
@@ -70,8 +71,8 @@ def expect(settings: Settings, source: dict[int, list[Any]], warm_until: dict[in
     """Replay the warm-up, then decide every live record, the partitions side by side.
 
     What a transaction sees of other logs (profiles, account events) depends on how soon they were read, which in
-    compressed time is nobody's to repeat. So an alert must be told where it follows whatever those logs say, and may be
-    told where the values of theirs that it names make it one.
+    compressed time is nobody's to repeat. So an alert must be told where it follows clearly whatever those logs say,
+    and may be told where the values of theirs that it names make it one.
     """
     panel = load_panel(settings)
     review = settings.decision.review_threshold or panel.thresholds.review
@@ -152,7 +153,7 @@ class _Judge:
         rows = {place: row for row, place in enumerate(places)}
         for place, alert in alerts.items():
             row = rows[place]
-            if alert.rules or self._lowest(x[row], windows[row]) > self.review + EDGE:
+            if alert.rules or self._lowest(x[row], windows[row]) > self.review + GIVEN_EDGE:
                 self.found.alerts.add(place)
             else:
                 self.found.borderline.add(place)

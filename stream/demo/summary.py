@@ -78,6 +78,7 @@ def _delivery(expected: Expected, seen: Told) -> dict[str, Any]:
         "alerts": len(alerts),
         "dead_letters": len(dead),
         "lost": len(expected.alerts - alerts) + len(expected.dead - dead),
+        "either_way": len(expected.borderline),
         "extra": len(alerts - expected.alerts - expected.borderline) + len(dead - expected.dead),
         "duplicates": seen.repeats + seen.dead_repeats,
     }
