@@ -57,3 +57,39 @@ def features(json_out: Json = False, out: Out = None) -> None:
 
     result = run()
     _tell(result, describe(result), json_out, out)
+
+
+@app.command()
+def replay(
+    transactions: Annotated[int, typer.Option(help="Transactions of the history.", min=20_000)] = 1_000_000,
+    cards: Annotated[int, typer.Option(help="Distinct cards.", min=10)] = 10_000,
+    days: Annotated[float, typer.Option(help="Length of the history.", min=0.1)] = 2.0,
+    rounds: Annotated[int, typer.Option(help="Rounds; the best one counts.", min=1)] = 3,
+    json_out: Json = False,
+    out: Out = None,
+) -> None:
+    """Transactions a second that training replays on one core: all features, windows, and profiles by the hour.
+
+    Example: fraudstream bench replay --rounds 3 --json
+    """
+    from benchmarks.replay import describe, run
+
+    result = run(transactions, cards, days, rounds)
+    _tell(result, describe(result), json_out, out)
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="How long.", min=0.5)] = 10.0,
+    rate: Annotated[int, typer.Option(help="Transactions a second.", min=1_000)] = 20_000,
+    json_out: Json = False,
+    out: Out = None,
+) -> None:
+    """Resident memory of one worker at a steady rate, with new cards all the time and the horizon passing six times.
+
+    Example: fraudstream bench soak --minutes 10 --json
+    """
+    from benchmarks.soak import describe, run
+
+    result = run(minutes, rate)
+    _tell(result, describe(result), json_out, out)
