@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from stream.codec.history import read_columns
 from stream.entities.label_history import partitions_of
 from stream.entities.labels import Label, Message, decode_label
 from stream.errors import DecodeError, SettingError
-from stream.events import I64, TP, Columns
+from stream.events import I64, TP, Columns, Flag
 from stream.profile import StreamProfile
 from stream.settings import Settings
 
@@ -29,12 +30,12 @@ _BLOCK = 16_384
 
 
 class Line(msgspec.Struct):
-    """A line of a file as the codec takes a record."""
+    """A line of a file as the codec takes a record; it is taken for appended now, so nothing is later than that."""
 
     value: bytes
     offset: int
+    timestamp: int
     key: bytes | None = None
-    timestamp: int = -1
     headers: Any = ()
 
 
@@ -93,6 +94,10 @@ class Reader:
 
     def _parquet(self, path: Path) -> Past:
         columns, cards = read_columns(path, self._codec.tokens, self._profile.roles, rates=self._codec.rates)
+        now = int(time.time() * 1000)
+        ahead = columns.event_time > now + round(self._settings.engine.clock_skew_s * 1000)
+        columns.event_time[ahead] = now  # one bad clock must not make all others late
+        columns.flags[ahead] |= np.uint8(Flag.CLOCK_SKEW)
         return Past(columns, partitions_of(cards, self._partitions))
 
     def _lines(self, path: Path) -> Past:
@@ -102,11 +107,13 @@ class Reader:
                 "has them; send any other file into a topic first: fraudstream replay"
             )
 
+        now = int(time.time() * 1000)
+
         def blocks() -> Iterator[list[Line]]:
             with path.open("rb") as lines:
                 number = 0
                 while block := list(islice(lines, _BLOCK)):
-                    yield [Line(line, number + i) for i, line in enumerate(block) if line.strip()]
+                    yield [Line(line, number + i, now) for i, line in enumerate(block) if line.strip()]
                     number += len(block)
 
         return self._decoded(blocks())
