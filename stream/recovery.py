@@ -1,8 +1,8 @@
 """Taking over partitions: what the logs say was decided already, and the state up to the committed offset.
 
-State lives in memory. At take-over each partition's arena is rebuilt by replaying its source log from the beginning up
-to the committed offset; the replay changes state only and tells nothing. An arena kept through a rebalance is used
-again only if it stands exactly at the committed offset.
+State lives in memory. At take-over each partition's arena is loaded from its checkpoint, and the source log is
+replayed from there (without a checkpoint: from its beginning) up to the committed offset; the replay changes state only
+and tells nothing. An arena kept through a rebalance is used again only if it stands exactly at the committed offset.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from stream.advance import Arena, new_arena
+from stream.checkpoint.keeper import Keeper
+from stream.checkpoint.loader import Found
+from stream.checkpoint.marker import TipMark
 from stream.errors import SettingError
 from stream.events import TP
+from stream.groupless import stop
 from stream.monitor.metrics import Metrics
 from stream.settings import Settings
 from stream.sinks.chain import Tip
@@ -65,6 +69,19 @@ class TakeOver(Protocol):
         """Continue a partition's logs from their tails."""
 
 
+class Sides(Protocol):
+    """The logs beside the source that move state or are read by it (`stream.sides`)."""
+
+    async def ready(self) -> None:
+        """Return when what transactions read of other partitions is there up to the logs' ends."""
+
+    async def catch_up(self, partitions: Sequence[int]) -> None:
+        """Apply to opened arenas what their partitions' side logs hold."""
+
+    def release(self, partitions: Sequence[int]) -> None:
+        """Apply nothing more to these partitions."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Source:
     """The source topic as the start found it."""
@@ -96,6 +113,9 @@ class Recovery:
         exclusive: Exclusive,
         logs: TakeOver,
         metrics: Metrics,
+        keeper: Keeper | None = None,
+        sides: Sides | None = None,
+        arenas: Callable[[], Arena] | None = None,
     ) -> None:
         self._settings = settings
         self._source = source
@@ -103,6 +123,9 @@ class Recovery:
         self._exclusive = exclusive
         self._logs = logs
         self._metrics = metrics
+        self._keeper = keeper
+        self._sides = sides
+        self._arenas = arenas or new_arena
         self._distrusted = False
         self._opened: set[int] = set()
 
@@ -140,8 +163,12 @@ class Recovery:
         distrusted, self._distrusted = self._distrusted, False
         for partition in sorted(self._opened):
             if distrusted or partition not in lease.partitions:
+                if self._sides is not None:
+                    self._sides.release([partition])
                 await self._exclusive(self._state.close, self._tp(partition))
                 self._opened.discard(partition)
+                if self._keeper is not None:
+                    await self._keeper.forget([partition])
 
     async def _recover(self, lease: Lease, group: Group) -> None:
         wanted = sorted(lease.partitions - lease.expected.keys())
@@ -157,10 +184,10 @@ class Recovery:
         await consumer.start()
         try:
             offsets = await self._starting_offsets(consumer, lease, group, wanted)
-            tails = await self._tails(consumer, wanted)
-            await self._replay(consumer, lease, group, offsets, tails)
+            tails = await self._tails(consumer, wanted, lease.generation)
+            await self._restore(consumer, lease, group, offsets, tails)
         finally:
-            await consumer.stop()
+            await stop(consumer)
 
     def _consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
@@ -204,23 +231,25 @@ class Recovery:
                 return
             await asyncio.sleep(0.2)
 
-    async def _tails(self, consumer: AIOKafkaConsumer, wanted: Sequence[int]) -> dict[int, tuple[Tip, int]]:
+    async def _tails(
+        self, consumer: AIOKafkaConsumer, wanted: Sequence[int], generation: int
+    ) -> dict[int, tuple[Tip, int]]:
         topics = self._settings.topics
         alerts = await read_tails(consumer, topics.alerts, wanted, TAIL_ALERTS)
-        dead = await read_tails(consumer, topics.dead_letters, wanted, 64)
+        dead = await read_tails(consumer, topics.dead_letters, wanted, 64, self._source.topic_id)
         tips: dict[int, tuple[Tip, int]] = {}
         superseded = 0
         for partition in wanted:
             tail = Tail(alerts[partition], self._source.topic_id)
             told = Tail(dead[partition], self._source.topic_id).decided_until()
-            tips[partition] = (tail.tip(), told)
+            tips[partition] = (tail.tip(generation), told)
             superseded += tail.superseded()
         self._metrics.superseded.set(superseded)
         return tips
 
     # -- state
 
-    async def _replay(
+    async def _restore(
         self,
         consumer: AIOKafkaConsumer,
         lease: Lease,
@@ -229,28 +258,62 @@ class Recovery:
         tails: dict[int, tuple[Tip, int]],
     ) -> None:
         began = time.monotonic()
-        rebuild: dict[int, int] = {}
-        for partition, offset in offsets.items():
-            arena = self._state.arena(self._tp(partition)) if partition in self._opened else None
-            if arena is None or arena.next_offset != offset:
-                await self._exclusive(self._renew, partition)
-                if self._settings.engine.state == "rebuild":
-                    rebuild[partition] = offset
-        for partition in offsets.keys() - rebuild.keys():
+        stale = {partition: offset for partition, offset in offsets.items() if not self._kept(partition, offset)}
+        loaded = await self._load(consumer, lease, stale, tails) if stale else 0
+        if self._sides is not None:
+            await self._sides.ready()
+            await self._sides.catch_up(sorted(offsets))
+        replayed = {} if self._settings.engine.state == "empty" else stale
+        for partition in offsets.keys() - replayed.keys():
             await self._begin(lease, group, partition, offsets[partition], tails[partition])
-        records = await self._rebuild(consumer, lease, group, rebuild, tails) if rebuild else 0
+        records = await self._replay(consumer, lease, group, replayed, tails) if replayed else 0
         if not lease.over:
             took = time.monotonic() - began
-            log.info("recovered %d partitions: %d records replayed in %.2f s", len(offsets), records, took)
+            log.info(
+                "recovered %d partitions in %.2f s: %d kept, %d loaded, %d records replayed",
+                *(len(offsets), took, len(offsets) - len(stale), loaded, records),
+            )
 
-    def _renew(self, partition: int) -> None:
+    def _kept(self, partition: int, offset: int) -> bool:
+        """Whether the arena in memory is the state at the committed offset."""
+        arena = self._state.arena(self._tp(partition)) if partition in self._opened else None
+        if arena is None or arena.next_offset != offset:
+            return False
+        return self._keeper is None or self._keeper.holds(partition)
+
+    async def _load(
+        self, consumer: AIOKafkaConsumer, lease: Lease, offsets: dict[int, int], tails: dict[int, tuple[Tip, int]]
+    ) -> int:
+        """Open arenas: from checkpoints where there are some that are wanted, else empty ones."""
+        wanted, keeper = sorted(offsets), self._keeper
+        found: dict[int, Found] = {}
+        if keeper is not None:
+            await keeper.claim(wanted)
+            found = await keeper.find(consumer, wanted)
+            begins = await consumer.beginning_offsets([self._source_tp(partition) for partition in wanted])
+        count = 0
+        for partition in wanted:
+            if lease.over:
+                break
+            arena, mark = self._arenas(), found.get(partition)
+            if keeper is not None and mark is not None and self._settings.engine.state == "checkpoint":
+                keeper.check(mark, partition, begins[self._source_tp(partition)], offsets[partition])
+                await keeper.load(consumer, partition, mark, arena)
+                tails[partition] = _newer(tails[partition], mark.marker.alerts, partition)
+                count += 1
+            elif keeper is not None:
+                keeper.renew(partition, mark.marker if mark else None)
+            await self._exclusive(self._renew, partition, arena)
+        return count
+
+    def _renew(self, partition: int, arena: Arena) -> None:
         tp = self._tp(partition)
         if partition in self._opened:
             self._state.close(tp)
-        self._state.open(tp, new_arena())
+        self._state.open(tp, arena)
         self._opened.add(partition)
 
-    async def _rebuild(
+    async def _replay(
         self,
         consumer: AIOKafkaConsumer,
         lease: Lease,
@@ -262,7 +325,8 @@ class Recovery:
         consumer.assign(list(tps.values()))
         begins = await consumer.beginning_offsets(list(tps.values()))
         for tp, offset in begins.items():
-            consumer.seek(tp, offset)
+            arena = self._state.arena(self._tp(tp.partition))
+            consumer.seek(tp, offset if arena is None else max(offset, arena.next_offset))
         left = dict(until)
         count, told_at = 0, time.monotonic()
         while left and not lease.over:
@@ -295,3 +359,13 @@ class Recovery:
 
     def _source_tp(self, partition: int) -> TopicPartition:
         return TopicPartition(self._settings.topics.transactions, partition)
+
+
+def _newer(tail: tuple[Tip, int], mark: TipMark, partition: int) -> tuple[Tip, int]:
+    """The tip that the alerts' log ends with, or the checkpoint's where that log has lost its end."""
+    tip, told = tail
+    if tip.sequence >= mark.sequence:
+        return tail
+    log.warning("alerts partition %d ends before alert %d of its chain: records were lost", partition, mark.sequence)
+    newer = dataclasses.replace(tip, sequence=mark.sequence, hash=mark.hash, epoch=max(tip.epoch, mark.epoch + 1))
+    return dataclasses.replace(newer, decided_until=max(tip.decided_until, mark.decided_until)), told

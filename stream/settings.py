@@ -53,7 +53,11 @@ class TopicSettings(Section):
     transactions: str = "fraud.transactions"
     alerts: str = "fraud.alerts"
     dead_letters: str = "fraud.dead_letters"
-    feedback: str = "fraud.feedback"
+    feedback: str = Field("fraud.feedback", description="labels; empty: read none")
+    profiles: str = Field(
+        "fraud.profiles", description="merchants' and terminals' hours, compacted; empty: tell and read none"
+    )
+    events: str = Field("fraud.events", description="sign-ins and changes of accounts; empty: none are read")
     checkpoints: str = Field("fraud.checkpoints", description="compacted; empty: keep no checkpoints")
 
 
@@ -68,6 +72,9 @@ class EngineSettings(Section):
     pending_max_mb: int = Field(64, ge=1, description="bytes held in memory before fetching pauses, MiB")
     state: Literal["checkpoint", "rebuild", "empty"] = Field(
         "checkpoint", description="at take-over: load the checkpoint and replay the rest, replay all, or begin blind"
+    )
+    profile_wait_s: float = Field(
+        0.0, ge=0, le=60, description="how long a batch waits for hours of other workers' merchants and terminals"
     )
     checkpoint_s: float = Field(60.0, ge=1, le=86_400, description="seconds between checkpoints")
     checkpoint_events: int = Field(

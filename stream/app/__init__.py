@@ -119,10 +119,12 @@ def _load_panel(settings: Settings, metrics: Metrics) -> Panel | RulesAlone:
 
 def _print_start(settings: Settings, panel: Panel | RulesAlone, topics: Topics, url: str) -> None:
     names, kafka = settings.topics, settings.kafka
+    engine = settings.engine
     state = {
+        "checkpoint": f"from {names.checkpoints}, written every {engine.checkpoint_s:g} s; the rest is replayed",
         "rebuild": "in memory; rebuilt by replaying the topic from its beginning at every take-over",
         "empty": "in memory; begins empty: everything looks new until it was seen again",
-    }[settings.engine.state]
+    }["rebuild" if engine.state == "checkpoint" and not topics.checkpoints else engine.state]
     devices = ", ".join(f"{scorer} on {device}" for scorer, device in panel.device_info.items())
     models = ", ".join(f"{m.name} {m.version}" for m in panel.models) or "none: rules alone decide"
     _say(

@@ -13,6 +13,8 @@ from typing import Any
 from stream.app.delivery import Deliverer
 from stream.app.engine import Engine
 from stream.app.faust_app import FraudApp, build
+from stream.app.sides import SideTopics
+from stream.checkpoint.keeper import Keeper
 from stream.errors import FraudstreamError
 from stream.monitor.health import Health
 from stream.monitor.metrics import Metrics
@@ -35,6 +37,10 @@ class Worker:
         Prints a line for people and scripts (the ready line).
     exit_when_idle
         Stop with success after so many seconds without lag or work; None runs until told.
+    keeper
+        Keeps the checkpoints; None where none are kept.
+    sides
+        The logs beside the source, if any are read.
     """
 
     def __init__(
@@ -48,6 +54,8 @@ class Worker:
         health: Health,
         say: Callable[[str], None],
         exit_when_idle: float | None = None,
+        keeper: Keeper | None = None,
+        sides: SideTopics | None = None,
     ) -> None:
         self.settings = settings
         self._engine = engine
@@ -57,6 +65,10 @@ class Worker:
         self._health = health
         self._say = say
         self._exit_when_idle = exit_when_idle
+        self._keeper = keeper
+        self._sides = sides
+        if sides is not None:
+            sides.on_failure = self.on_failure
         self._stop = asyncio.Event()
         self._error: BaseException | None = None
         self._recovering: asyncio.Task[None] | None = None
@@ -113,6 +125,8 @@ class Worker:
         """Finish what is in flight and commit it, within half the rebalance timeout; else treat it as lost."""
         self._health.ready = False
         await self._cancel_recovery()
+        if self._keeper is not None:
+            await self._keeper.halt()
         self._engine.drop_pending()
         if not lease.lost:
             deadline = time.monotonic() + self.settings.kafka.rebalance_timeout_s / 2
@@ -140,6 +154,8 @@ class Worker:
         if not lease.over:
             self._health.partitions = len(lease.partitions)
             self._health.ready = True
+            if self._keeper is not None:
+                self._keeper.go(lease, self.on_failure)
             self._say(f"ready partitions={len(lease.partitions)} generation={lease.generation}")
 
     async def _cancel_recovery(self) -> None:
@@ -248,6 +264,8 @@ class Worker:
         self._health.ready = False
         self._group.stop_fetching()
         await self._cancel_recovery()
+        if self._keeper is not None:
+            await self._keeper.halt()
         self._engine.drop_pending()
         lease = self._group.current_lease()
         clean = True
@@ -255,6 +273,8 @@ class Worker:
             reserve = 0.25 * self.settings.engine.shutdown_timeout_s
             limit = min(deadline - reserve, began + 2.0) if self._error else deadline - reserve
             clean = await self._settle(lease, limit)
+        if self._sides is not None:
+            await self._sides.close()
         await self._engine.stop()
         left = await self._leave(starting, min(LEAVE_S, max(1.0, deadline - time.monotonic() - 1.0)))
         if not clean and self._error is None:
@@ -271,6 +291,8 @@ class Worker:
 
         async def leave() -> None:
             await self._app.stop()
+            if self._keeper is not None:
+                await self._keeper.close()
             await (self._deliverer.abandon() if self._error else self._deliverer.close())
 
         task = asyncio.get_running_loop().create_task(leave())

@@ -19,16 +19,17 @@ def layout_hash(layouts: Mapping[str, np.dtype[Any]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def decoding_hash(settings: Settings) -> str:
+def decoding_hash(settings: Settings, roles: str) -> str:
     """Hash of what turns records into keys and amounts; keyed, so that it tells nothing about the token key.
 
-    Rates are left out: they change every day, and amounts of yesterday were rightly taken at yesterday's.
+    `roles` names the fields of the stream's messages. Rates are left out: they change every day, and amounts of
+    yesterday were rightly taken at yesterday's.
     """
     key, _ = token_key(settings.security)
-    text = f"{settings.mapping.model_dump_json()}\n{settings.engine.base_currency}"
+    text = f"{settings.mapping.model_dump_json()}\n{settings.engine.base_currency}\n{roles}"
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def lasting(settings: Settings) -> bool:
-    """Whether a later process can use this one's checkpoints: not when the token key is of this process alone."""
-    return not token_key(settings.security)[1]
+def keeps_checkpoints(settings: Settings) -> bool:
+    """Whether there is a topic for them, and a later process can use them: not with a token key of this one alone."""
+    return bool(settings.topics.checkpoints) and not token_key(settings.security)[1]

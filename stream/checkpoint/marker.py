@@ -20,6 +20,8 @@ class Identity:
 
     Attributes
     ----------
+    group
+        The consumer group whose offsets the state goes with.
     topic_id, partitions
         The source topic.
     features
@@ -30,6 +32,7 @@ class Identity:
         Hash of everything that turns records into keys and amounts.
     """
 
+    group: str
     topic_id: str
     partitions: int
     features: str
@@ -100,6 +103,20 @@ class Marker:
         """As JSON, with a checksum."""
         body = {"format": FORMAT, **asdict(self)}
         return _json({**body, "checksum": zlib.crc32(_json(body))})
+
+    def check_group(self, ours: Identity, topic: str, partition: int) -> None:
+        """Refuse to read or replace what another group keeps.
+
+        Raises
+        ------
+        SettingError
+            Names the group.
+        """
+        if self.identity.group != ours.group:
+            raise SettingError(
+                f"topics.checkpoints {topic!r} holds the state of kafka.group {self.identity.group!r} (partition "
+                f"{partition}), not of {ours.group!r}; give each group a checkpoint topic of its own"
+            )
 
     def check(self, ours: Identity, topic: str, partition: int) -> None:
         """Refuse a checkpoint of something else.

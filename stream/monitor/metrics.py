@@ -17,6 +17,8 @@ SECONDS_BUCKETS = (
     *(0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+ACCOUNT_OUTCOMES = ("taken", "known", "ignored", "ahead", "unreadable", "full")
+LABEL_OUTCOMES = ("applied", "confirming", "contradicting", "double", "early", "late", "unreadable")
 STAGES = ("decode", "features", "score", "decide", "publish")
 
 
@@ -45,6 +47,14 @@ class Metrics:
         self.late = self._counter("fraud_late_total", "Transactions older than the horizon.")
         self.duplicates = self._counter("fraud_duplicates_total", "Transactions whose id was seen before.")
         self.clock_skew = self._counter("fraud_clock_skew_total", "Transactions ahead of their append time.")
+        self.checkpoint_bytes = self._counter("fraud_checkpoint_bytes_total", "Bytes written into checkpoints.")
+        self.checkpoint_failures = self._counter(
+            "fraud_checkpoint_failures_total", "Checkpoints that the broker refused; the one before stands."
+        )
+        self.account_events = self._counter(
+            "fraud_account_events_total", "Messages about accounts read, by what became of them.", "outcome"
+        )
+        self.labels = self._counter("fraud_labels_total", "Labels read, by what they led to.", "outcome")
         self.commit_failures = self._counter("fraud_commit_failures_total", "Offset commits that the broker refused.")
 
     def _histograms(self) -> None:
@@ -75,10 +85,27 @@ class Metrics:
         self.lag_seconds = self._gauge("fraud_lag_seconds", "Age of the last message processed.", "partition")
         self.state_rows = self._gauge("fraud_state_rows", "Cards held in memory.")
         self.state_bytes = self._gauge("fraud_state_bytes", "Bytes of entity state held in memory.")
-        self.recovery = self._gauge("fraud_recovery_seconds", "Duration of the last rebuild of state.")
+        self.recovery = self._gauge("fraud_recovery_seconds", "Duration of the last recovery of state.")
+        self.checkpoint_age = self._gauge("fraud_checkpoint_age_seconds", "Age of the oldest partition's checkpoint.")
+        self.checkpoint_seconds = self._gauge("fraud_checkpoint_seconds", "Duration of the last round of checkpoints.")
+        self.checkpoint_live = self._gauge("fraud_checkpoint_live_bytes", "Bytes of checkpoints that count.")
+        self.checkpoint_log = self._gauge("fraud_checkpoint_log_bytes", "Bytes of the checkpoints' log in the broker.")
+        self.source_retention = self._gauge(
+            "fraud_source_retention_seconds", "How long the source keeps its records; +Inf when for good."
+        )
+        self.account_lag = self._gauge("fraud_account_events_lag_messages", "Messages about accounts not yet read.")
+        self.account_bytes = self._gauge("fraud_account_events_bytes", "Bytes of account events held in memory.")
         self.model_info = self._gauge("fraud_model_info", "A model that scores.", "name", "version", "sha256")
         self.device_info = self._gauge("fraud_scorer_device_info", "Where a scorer runs.", "scorer", "device")
         self.degraded = self._gauge("fraud_degraded", "Detectors taken out of the panel.")
+        self.profile_staleness = self._gauge(
+            "fraud_profile_staleness_seconds", "Event time by which the partition merged least far is behind."
+        )
+        self.profile_entities = self._gauge("fraud_profile_entities", "Merchants and terminals in merged profiles.")
+        self.profile_untold = self._gauge("fraud_profile_untold_hours", "Closed hours not durable on their topic yet.")
+        self.profile_turned_away = self._gauge(
+            "fraud_profile_turned_away", "Rows of profiles that found no room in memory."
+        )
         self.superseded = self._gauge("fraud_superseded_alerts", "Alerts in the log written by a fenced worker.")
 
     def start(self, models: Iterable[tuple[str, str, str]], devices: Mapping[str, str]) -> None:
@@ -99,8 +126,12 @@ class Metrics:
             self.stage.labels(stage)
         for outcome in ("review", "step_up", "decline_recommended"):
             self.alerts.labels(outcome)
-        for stage in ("decode", "mapping", "validate"):
+        for outcome in LABEL_OUTCOMES:
+            self.labels.labels(outcome)
+        for stage in ("decode", "mapping", "validate", "events"):
             self.dead_letters.labels(stage)
+        for outcome in ACCOUNT_OUTCOMES:
+            self.account_events.labels(outcome)
         self.degraded.set(0)
         self.superseded.set(0)
 

@@ -24,11 +24,11 @@ SHARDS = 64
 FIRST_SIZE = 64  # entries of a shard at first
 
 # Counters and offsets in the head.
-USED, FREE, SWEEPING, SWEPT, POOL_USED, POOL_FREE, CURSOR, QUEUED, TAKEN = 0, 1, 2, 3, 4, 5, 6, 7, 8
-CAPACITY, WIDTH, SHIFT, SHARD_ROOM = 9, 10, 11, 12
-SIZES_AT, COUNTS_AT, DIRTY_AT, PENDING_AT, QUEUE_AT, SAVED_AT, FREE_AT = 13, 14, 15, 16, 17, 18, 19
-INDEX_AT, SCRATCH_AT, ROWS_AT, POOL_AT = 20, 21, 22, 23
-HEAD = 24
+USED, FREE, SWEEPING, SWEPT, POOL_USED, POOL_FREE, CURSOR, QUEUED, TAKEN, SCANNED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+CAPACITY, WIDTH, SHIFT, SHARD_ROOM = 10, 11, 12, 13
+SIZES_AT, COUNTS_AT, DIRTY_AT, PENDING_AT, QUEUE_AT, SAVED_AT, FREE_AT = 14, 15, 16, 17, 18, 19, 20
+INDEX_AT, SCRATCH_AT, ROWS_AT, POOL_AT = 21, 22, 23, 24
+HEAD = 25
 
 FAR, NEAR = 16, 8  # keys ahead whose place in the index, and whose row, are asked for
 _MIX = 0x9E3779B97F4A7C15
@@ -202,22 +202,23 @@ def begin(mem: Any) -> int:
         count += mem[mem[DIRTY_AT] + b]
         mem[mem[DIRTY_AT] + b] = 0
     mem[SWEEPING], mem[SWEPT] = 1, mem[USED]
-    mem[QUEUED], mem[TAKEN], mem[POOL_USED], mem[POOL_FREE] = 0, 0, 0, 0
+    mem[QUEUED], mem[TAKEN], mem[SCANNED], mem[POOL_USED], mem[POOL_FREE] = 0, 0, 0, 0, 0
     return int(count)
 
 
 @native
-def next_block(mem: Any, scanned: int) -> int:
-    """A block still to be taken: one with rows kept aside, else the first from `scanned` on; -1 when none is left."""
+def next_block(mem: Any) -> int:
+    """A block still to be taken: one with rows kept aside, else the first of the others; -1 when none is left."""
     while mem[TAKEN] < mem[QUEUED]:
         block = mem[mem[QUEUE_AT] + mem[TAKEN]]
         mem[TAKEN] += 1
         if mem[mem[PENDING_AT] + block] != 0:
             return int(block)
     blocks = (mem[SWEPT] + (1 << mem[SHIFT]) - 1) >> mem[SHIFT]
-    for b in range(scanned, blocks):
-        if mem[mem[PENDING_AT] + b] != 0:
-            return b
+    while mem[SCANNED] < blocks:
+        if mem[mem[PENDING_AT] + mem[SCANNED]] != 0:
+            return int(mem[SCANNED])
+        mem[SCANNED] += 1
     return -1
 
 

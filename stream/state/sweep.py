@@ -13,7 +13,6 @@ from stream.state import kernels as k
 
 if TYPE_CHECKING:
     from stream.state.arena import Arena
-    from stream.state.table import Table
 
 I64 = npt.NDArray[np.int64]
 
@@ -53,14 +52,13 @@ class Sweep:
     blocks: dict[str, int] = field(default_factory=dict)
     total: int = 0
     left: int = 0
-    _scanned: dict[str, int] = field(default_factory=dict)
     _taken: list[tuple[str, int]] = field(default_factory=list)
     _over: bool = False
 
     def start(self) -> None:
         """Take the dirty marks over; called once, by the arena."""
         for name, table in self.arena.tables.items():
-            self.used[name], self.blocks[name], self._scanned[name] = table.used, table.blocks, 0
+            self.used[name], self.blocks[name] = table.used, table.blocks
             self.total += int(k.begin(table.mem))
         self.left = self.total
 
@@ -82,7 +80,7 @@ class Sweep:
         taken: list[Block] = []
         for name, table in self.arena.tables.items():
             room = table.block_rows * table.dtype.itemsize
-            while (not taken or max_bytes >= room) and (number := self._next(name, table)) >= 0:
+            while (not taken or max_bytes >= room) and (number := int(k.next_block(table.mem))) >= 0:
                 out = np.empty(room // 8, np.int64)
                 rows = int(k.take(table.mem, number, out))
                 taken.append(Block(name, number, rows, out[: rows * table.dtype.itemsize // 8]))
@@ -90,15 +88,6 @@ class Sweep:
                 self.left -= 1
                 max_bytes -= room
         return taken
-
-    def _next(self, name: str, table: Table) -> int:
-        if not self.left:
-            return -1
-        scanned = self._scanned[name]
-        number = int(k.next_block(table.mem, scanned))
-        if table.mem[k.TAKEN] == table.mem[k.QUEUED] and number >= scanned:
-            self._scanned[name] = number
-        return number
 
     def finish(self) -> None:
         """End a sweep whose blocks are durable."""

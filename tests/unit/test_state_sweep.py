@@ -39,7 +39,7 @@ class Shadow:
         return found
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(STEPS)
 def test_a_sweep_is_a_copy_of_one_moment(steps: list[tuple[str, object]]) -> None:
     arena, shadow = Arena({"card": ROW, "device": WIDE}, capacity=1024), Shadow()
@@ -62,7 +62,9 @@ def test_a_sweep_is_a_copy_of_one_moment(steps: list[tuple[str, object]]) -> Non
                 assert shadow.contents(arena) == copy
             sweep, copy, taken = arena.begin_sweep(), contents(arena), []
     while not sweep.done:
-        taken += sweep.take(1 << 20)
+        more = sweep.take(1 << 20)
+        assert more, "the sweep gives nothing and does not end"
+        taken += more
     shadow.apply(taken)
     assert shadow.contents(arena) == copy
 
