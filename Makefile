@@ -5,7 +5,7 @@ RUNTIME := .venv-runtime
 DEV := .venv
 BIN := $(DEV)/bin
 
-.PHONY: help demo test check fmt train lock wheel bench pictures clean features
+.PHONY: help demo test check fmt train lock wheel bench drills soak pictures clean features
 
 help: ## Show this list
 	@grep -E '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,6 +48,17 @@ features: $(DEV)/.installed ## Write docs/features.md from the registry
 
 bench: $(DEV)/.installed ## Throughput beside a tuned confluent-kafka loop (quiet machine, about 3 minutes)
 	$(BIN)/fraudstream bench pipeline
+
+drills: $(DEV)/.installed ## Break a running worker in every way there is and compare what it told and kept (about 20 minutes)
+	PROTOCOL_EXAMPLES=1500 PROTOCOL_STEPS=60 $(BIN)/python -m pytest -q -o timeout=1800 tests/unit/test_protocol_machine.py
+	$(BIN)/fraudstream drill kill --rounds 10 --compare-state
+	$(BIN)/fraudstream drill term --rounds 5 --compare-state
+	$(BIN)/fraudstream drill rebalance --rounds 6 --compare-state
+	$(BIN)/fraudstream drill broker --rounds 4 --compare-state
+	$(BIN)/fraudstream drill zombie --rounds 4 --compare-state
+
+soak: $(DEV)/.installed ## Ten minutes at 20,000 a second with new cards all the time: memory has to stay flat
+	$(BIN)/fraudstream bench soak
 
 pictures: $(DEV)/.installed ## Draw the README's pictures from a demo of this machine (about 2 minutes)
 	$(BIN)/fraudstream demo --svg docs/images/demo.svg

@@ -70,6 +70,8 @@ class EmbeddedKafka:
         Java heap, MB.
     overrides
         Broker properties added to, or put in place of, those of ``deploy/kafka/server.properties``.
+    cluster_id
+        Of the cluster that this broker joins; a new one when left out.
     owned
         End the broker when the process that started it ends, however it ends.
     say
@@ -83,13 +85,14 @@ class EmbeddedKafka:
         java: str | None = None,
         heap_mb: int = 512,
         overrides: Mapping[str, str] | None = None,
+        cluster_id: str | None = None,
         owned: bool = False,
         say: Callable[[str], None] = _log.info,
     ) -> None:
         self.directory = directory.resolve()
         self.log = self.directory / "logs" / "broker.log"
         self._java, self._heap_mb, self._owned, self._say = java, heap_mb, owned, say
-        self._overrides = dict(overrides or {})
+        self._overrides, self._cluster_id = dict(overrides or {}), cluster_id
         self._process = LockedProcess(self.directory)
         self._record = self.directory / "broker.json"
         self._guard: subprocess.Popen[bytes] | None = None
@@ -210,7 +213,7 @@ class EmbeddedKafka:
             [
                 *self._jvm(java, classpath),
                 "-XX:TieredStopAtLevel=1",
-                *("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)),
+                *("kafka.tools.StorageTool", "format", "-t", self._cluster_id or _cluster_id(), "-c", str(properties)),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaAdminClient
-
 from stream.broker import EmbeddedKafka
+from stream.broker.cluster import Cluster
 from stream.broker.topics import ensure_topics, product_topics
 from stream.demo.topic import ends_of, read_all
 from stream.drill.check import Verdict, expect, judge
+from stream.drill.commits import CommitWatch, committed
 from stream.drill.crew import Crew, Hand
 from stream.drill.rounds import KINDS, Scene
 from stream.errors import FraudstreamError, SettingError
@@ -27,6 +27,7 @@ from stream.settings import Settings, load
 from stream.standing import compare_state
 
 ROUND_S = 25.0
+OWN_BROKERS = ("broker", "zombie")
 FEED_S = 120.0
 DRAIN_S = 120.0
 CHECKPOINT_S = 5.0
@@ -95,7 +96,7 @@ class Result:
         """Nothing lost, extra or repeated, one chain, and the state equal where it was compared."""
         v = self.verdict
         told = not (v.lost or v.extra or v.repeats or v.dead_repeats or v.chain_problem) and v.alerts > 0
-        return told and self.state_equal is not False
+        return told and self.state_equal is not False and not self.notes["rewound_commits"]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -135,18 +136,25 @@ def run(plan: Plan, say: Callable[[str], None]) -> Result:
     """
     if plan.kind not in KINDS:
         raise SettingError(f"there is no drill {plan.kind!r}; drills are {', '.join(KINDS)}")
-    if plan.kind == "broker" and plan.bootstrap:
-        raise SettingError("the broker drill stops its broker: leave --bootstrap out, so that it starts one")
+    if plan.kind in OWN_BROKERS and plan.bootstrap:
+        raise SettingError(f"the {plan.kind} drill stops its broker: leave --bootstrap out, so that it starts one")
     shutil.rmtree(plan.directory, ignore_errors=True)
     plan.directory.mkdir(parents=True)
-    kafka = None if plan.bootstrap else EmbeddedKafka(plan.directory / "kafka", owned=True)
+    kafka = _brokers(plan)
     try:
-        bootstrap = plan.bootstrap or kafka.start() if kafka is not None else str(plan.bootstrap)
+        bootstrap = kafka.start() if kafka is not None else str(plan.bootstrap)
         return _play(plan, _settings(plan, bootstrap), kafka, say)
     finally:
         if kafka is not None:
             kafka.stop()
             shutil.rmtree(plan.directory / "kafka", ignore_errors=True)
+
+
+def _brokers(plan: Plan) -> EmbeddedKafka | Cluster | None:
+    if plan.bootstrap:
+        return None
+    directory = plan.directory / "kafka"
+    return Cluster(directory) if plan.kind == "zombie" else EmbeddedKafka(directory, owned=True)
 
 
 def _settings(plan: Plan, bootstrap: str) -> Settings:
@@ -189,17 +197,19 @@ def _environment(settings: Settings) -> dict[str, str]:
     return found
 
 
-def _play(plan: Plan, settings: Settings, kafka: EmbeddedKafka | None, say: Callable[[str], None]) -> Result:
+def _play(plan: Plan, settings: Settings, kafka: EmbeddedKafka | Cluster | None, say: Callable[[str], None]) -> Result:
     bootstrap = settings.kafka.bootstrap
     ensure_topics(bootstrap, product_topics(plan.partitions, settings.topics))
     crew = Crew(plan.directory, _environment(settings), plan.worker)
+    watch = CommitWatch(settings)
     try:
         feed = crew.start("feed", _feed(plan, settings))
         worker = crew.start_worker()
         rng = random.Random(plan.seed)
-        scene = Scene(crew, worker, plan.partitions, plan.session_s, rng, kafka)
+        scene = Scene(crew, worker, plan.partitions, plan.session_s, rng, kafka, settings.topics.alerts)
         scene.recoveries.append(worker.wait_caught_up())
         _wait_flowing(feed, settings)
+        watch.start()
         for number in range(plan.rounds):
             KINDS[plan.kind](scene, number)
             say(f"round {number + 1} of {plan.rounds}: {plan.kind}, recovered in {scene.recoveries[-1]:.1f} s")
@@ -208,13 +218,14 @@ def _play(plan: Plan, settings: Settings, kafka: EmbeddedKafka | None, say: Call
         scene.worker.stop()
     finally:
         crew.end()
+        watch.stop()
     say("reading everything back and running it once more without interruption …")
-    return _judge(plan, settings, scene.recoveries[1:], offsets)
+    return _judge(plan, settings, scene.recoveries[1:], offsets, watch.rewinds)
 
 
 def _feed(plan: Plan, settings: Settings) -> list[str]:
     """Arguments of the simulator: a bank long enough to last until the last round."""
-    seconds = FEED_S + plan.rounds * ROUND_S * (2 if plan.kind == "rebalance" else 1)
+    seconds = FEED_S + plan.rounds * ROUND_S * (2 if plan.kind in ("rebalance", "zombie") else 1)
     days = max(3, math.ceil(seconds * plan.rate / plan.cards / 1.5))
     arguments = ["stream", "simulate", "--bootstrap", settings.kafka.bootstrap]
     arguments += ["--topic", settings.topics.transactions, "--feedback-topic", "", "--no-events"]
@@ -242,7 +253,7 @@ def _drain(scene: Scene, settings: Settings, plan: Plan) -> dict[int, int]:
     """Wait until everything is committed and, where the state is compared, swept; the committed offsets."""
     ends = ends_of(settings.kafka.bootstrap, settings.topics.transactions)
     deadline = time.monotonic() + DRAIN_S
-    while (found := _committed(settings)) != ends:
+    while (found := committed(settings)) != ends:
         if not scene.worker.alive or time.monotonic() > deadline:
             raise FraudstreamError(f"committed {found} of {ends}: {scene.worker.last_line()}; see {scene.worker.log}")
         time.sleep(0.2)
@@ -251,21 +262,15 @@ def _drain(scene: Scene, settings: Settings, plan: Plan) -> dict[int, int]:
     return found
 
 
-def _committed(settings: Settings) -> dict[int, int]:
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap)
-    try:
-        found = admin.list_group_offsets(settings.kafka.group)[settings.kafka.group]
-        return {tp.partition: meta.offset for tp, meta in found.items() if tp.topic == settings.topics.transactions}
-    finally:
-        admin.close()
-
-
-def _judge(plan: Plan, settings: Settings, recoveries: list[float], offsets: dict[int, int]) -> Result:
+def _judge(
+    plan: Plan, settings: Settings, recoveries: list[float], offsets: dict[int, int], rewinds: list[str]
+) -> Result:
     bootstrap = settings.kafka.bootstrap
     source = read_all(bootstrap, settings.topics.transactions)
     expected = expect(settings, plan.panel or load_panel(settings), source, by_rules=plan.by_rules)
     verdict = judge(bootstrap, settings, expected, by_rules=plan.by_rules)
-    equal, rows, difference, notes = None, 0, "", {}
+    equal, rows, difference = None, 0, ""
+    notes: dict[str, Any] = {"rewound_commits": rewinds}
     if plan.compare_state:
         found = compare_state(settings, offsets)
         equal = all(one.comparison.equal for one in found)

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stream.broker import EmbeddedKafka
+from stream.broker.cluster import Cluster
 from stream.drill.crew import Crew, WorkerHand
 from stream.errors import FraudstreamError
 
 BEYOND_SESSION_S = 5.0
 DOWN_S = 2.0
+IN_FLIGHT_S = 0.4
 
 
 @dataclass
@@ -25,7 +27,8 @@ class Scene:
     partitions: int
     session_s: float
     rng: random.Random
-    kafka: EmbeddedKafka | None
+    kafka: EmbeddedKafka | Cluster | None
+    alerts: str
     recoveries: list[float] = field(default_factory=list)
 
     def wait_a_moment(self) -> None:
@@ -89,9 +92,45 @@ def _freeze(scene: Scene, first: WorkerHand, second: WorkerHand) -> None:
     second.wait_ready(scene.partitions // 2, after=before)
 
 
+def zombie(scene: Scene, number: int) -> None:
+    """Three brokers. A worker is frozen with alerts in flight; or the broker that leads the alerts is, for too long."""
+    if not isinstance(scene.kafka, Cluster):
+        raise FraudstreamError("the zombie drill needs its three brokers: leave --bootstrap out")
+    leader = scene.kafka.leader(scene.alerts)
+    if number % 2:
+        leader.signal(signal.SIGSTOP)
+        try:
+            time.sleep(2 * scene.session_s + BEYOND_SESSION_S)  # longer than the rebalance timeout
+        finally:
+            leader.signal(signal.SIGCONT)
+        began = time.monotonic()
+        scene.worker.wait_caught_up()
+        scene.recoveries.append(time.monotonic() - began)
+        return
+    frozen, successor = scene.worker, scene.crew.start_worker()
+    successor.wait_ready(scene.partitions // 2)
+    told, before = len(successor.readies()), len(frozen.readies())
+    leader.signal(signal.SIGSTOP)
+    time.sleep(IN_FLIGHT_S)  # what is told now waits for the broker, and lies in its socket when the worker freezes
+    frozen.signal(signal.SIGSTOP)
+    leader.signal(signal.SIGCONT)
+    began = time.monotonic()
+    try:
+        successor.wait_ready(scene.partitions, after=told)
+        scene.recoveries.append(time.monotonic() - began)
+        time.sleep(max(0.0, scene.session_s + BEYOND_SESSION_S - (time.monotonic() - began)))
+    finally:
+        frozen.signal(signal.SIGCONT)
+    frozen.wait_ready(scene.partitions // 2, after=before)
+    told = len(successor.readies())
+    frozen.stop()
+    successor.wait_ready(scene.partitions, after=told)
+    scene.worker = successor
+
+
 def broker(scene: Scene, number: int) -> None:
     """Stop the broker, killed every second time, and start it again; the worker lives through it or is started anew."""
-    if scene.kafka is None:
+    if not isinstance(scene.kafka, EmbeddedKafka):
         raise FraudstreamError("the broker drill stops its broker: leave --bootstrap out, so that it starts one")
     scene.wait_a_moment()
     if number % 2:
@@ -114,4 +153,5 @@ KINDS: dict[str, Callable[[Scene, int], None]] = {
     "term": term,
     "rebalance": rebalance,
     "broker": broker,
+    "zombie": zombie,
 }
