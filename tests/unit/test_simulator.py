@@ -11,6 +11,7 @@ import pytest
 
 from stream.errors import SettingError
 from stream.events import Transaction
+from stream.features import FAMILY_SLICES
 from training.data.simulator import FIELDS, STORY_NAMES, Encoder, History, draw_bank, generate
 
 START = dt.datetime(2025, 11, 1, tzinfo=dt.UTC)
@@ -52,7 +53,7 @@ def test_every_story_and_every_look_alike_is_played() -> None:
 
 def test_each_fraud_records_its_cause_and_case_and_honest_rows_none() -> None:
     truth = small().truth.to_pylist()
-    families = {"amount", "velocity", "time", "novelty", "geography", "context", "sequence", "account"}
+    families = set(FAMILY_SLICES)
     for row in truth:
         assert row["fraud"] == bool(row["story"]) == (row["fraud_case"] is not None) == bool(row["cause"])
         assert set(row["cause"]) <= families
