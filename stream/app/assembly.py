@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import gc
 import logging
@@ -100,8 +99,7 @@ def run(
             sides=sides,
         )
         feed.on_failure = worker.on_failure
-        forgetting = asyncio.get_running_loop().create_task(_forgetting(settings, topics, pipeline, engine).run())
-        forgetting.add_done_callback(lambda task: None if task.cancelled() else worker.on_failure(task.exception()))
+        forgetting = _forgetting(settings, topics, pipeline, engine).start(worker)
         try:
             return await worker.run()
         finally:

@@ -104,6 +104,11 @@ class Worker:
                 task.cancel()
 
     @property
+    def stopping(self) -> bool:
+        """Whether the end has begun."""
+        return self._stop.is_set()
+
+    @property
     def _group(self) -> BatchConsumer:
         consumer: BatchConsumer = self._app.consumer
         return consumer
