@@ -24,6 +24,7 @@ _HEAD = struct.Struct("<4sBqHHqqI")
 _MAGIC = b"FSB1"
 HOURLY, DAILY = 1, DAY_HOURS
 _VARINT_MAX = 10
+FARTHEST = 1 << 28  # hours from the epoch, beyond every date there is
 
 
 class BucketError(FraudstreamError):
@@ -175,7 +176,7 @@ def decode_bucket(data: bytes) -> Part:
     if len(data) < _HEAD.size:
         raise BucketError(f"a profile record of {len(data)} bytes is too short to be one")
     magic, span, hour, number, parts, side, topic, rows = _HEAD.unpack_from(data)
-    if magic != _MAGIC or span not in (HOURLY, DAILY) or not 0 <= number < parts:
+    if magic != _MAGIC or span not in (HOURLY, DAILY) or not 0 <= number < parts or abs(hour) > FARTHEST:
         raise BucketError("a profile record does not begin as one")
     if len(data) < _HEAD.size + rows * (9 + COUNTERS):
         raise BucketError("a profile record is shorter than its rows")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream.entities.buckets import HOURLY, Bucket
+from stream.entities.buckets import FARTHEST, HOURLY, Bucket
 from stream.entities.hours import DAY_HOURS, HOUR
 from stream.entities.partials import KINDS, NEVER
 from stream.entities.rings import RING_DAYS, WIDTH, Rings
@@ -97,7 +97,7 @@ class Merged:
             Whether it was new.
         """
         known = self._known.setdefault(partition, _Known())
-        if known.has(bucket):
+        if known.has(bucket) or abs(bucket.hour) > FARTHEST:
             return False
         by_day = bucket.span != HOURLY or bucket.hour // DAY_HOURS not in known.days
         known.note(bucket)

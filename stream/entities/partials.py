@@ -20,7 +20,7 @@ NEVER = -(1 << 62)  # an hour before all others
 LAST = 1 << 62  # an hour after all others
 NO_CLOCK = -(1 << 61)  # ms; a clock below has seen nothing yet
 _SKIP = int(Flag.LATE | Flag.DUPLICATE | Flag.REVERSAL)
-_DECLINED = int(Flag.DECLINED)
+_DECLINED, _AHEAD = int(Flag.DECLINED), int(Flag.CLOCK_SKEW)
 _CLEARING, _PREAUTH = TYPES.index("clearing"), TYPES.index("preauth")
 _HEAD = struct.Struct("<4sqqI")
 _ENTRY = struct.Struct("<Bqqq")
@@ -65,6 +65,14 @@ def _rehash(index: Any, keys: Any, kinds: Any, used: Any) -> None:
         index[at] = (mixed & _LOW) << 32 | (row + 1)
 
 
+@native_cached
+def _hour(time: Any, clock: Any, flag: Any) -> Any:
+    """Hour in which a transaction counts: its own, or the first that is open."""
+    if flag & _AHEAD and clock > NO_CLOCK:
+        time = min(time, clock)  # whoever's clock is wrong, it happened by now
+    return max(time // HOUR, (clock - CLOSE_LAG) // HOUR)
+
+
 # fmt: off
 @native_cached
 def _count(columns: tuple[Any, ...], event_time: Any, clock_at: Any, news: Any, flags: Any, types: Any, amount: Any,
@@ -82,7 +90,7 @@ def _count(columns: tuple[Any, ...], event_time: Any, clock_at: Any, news: Any, 
                 prefetch(words, max(ahead - 1, 0) * COUNTERS)
         if flags[i] & _SKIP:
             continue
-        own = max(event_time[i] // HOUR, (clock_at[i] - CLOSE_LAG) // HOUR)
+        own = _hour(event_time[i], clock_at[i], flags[i])
         if own != hour:
             if after < own < rest and own != done:
                 rest = own

@@ -57,6 +57,11 @@ def apply(arena: Arena, merged: Merged, labels: Sequence[Label], upto: int) -> C
     return applied.outcomes
 
 
+def restart(arena: Arena) -> None:
+    """Read a partition's feedback from its beginning: labels known already change nothing."""
+    arena.side_offset = arena.open.side = 0
+
+
 class FeedbackReader:
     """Follows the feedback of the partitions held.
 
@@ -103,7 +108,11 @@ class FeedbackReader:
             consumer = await self._started()
             tps = [TopicPartition(self._topic, partition) for partition in partitions]
             ends = await consumer.end_offsets(tps)
-            while any(ends[tp] > self._next(tp.partition) and tp.partition in self._held for tp in tps):
+            for tp in tps:
+                if self._next(tp.partition) > ends[tp]:
+                    log.warning("%s[%d] was made anew: its labels are read from the beginning", *tp)
+                    await self._exclusive(restart, self._arena(tp.partition))
+            while any(ends[tp] > self._next(tp.partition) for tp in tps if self._follows(tp.partition)):
                 await self._step(consumer)
 
     def release(self, partitions: Sequence[int]) -> None:
@@ -116,6 +125,9 @@ class FeedbackReader:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await stop(consumer)
+
+    def _follows(self, partition: int) -> bool:
+        return partition in self._held and self._arena(partition) is not None
 
     def _next(self, partition: int) -> int:
         arena = self._arena(partition)

@@ -136,3 +136,13 @@ def test_a_checkpoint_goes_on_where_it_stood_and_new_labels_are_followed(
     rig.run([1], course)
     assert frauds(after) == [(-1, 1), (1, 3)] and after.side_offset == 4, "late ones count in the first open hour"
     assert rig.count("late") == 1 and frauds(arenas[0]) == []
+
+
+def test_a_topic_made_anew_is_read_from_its_beginning(kafka: str, new_topic: Callable[..., str]) -> None:
+    topic, dead = new_topic("feedback", partitions=2), new_topic("dead", partitions=2)
+    write(kafka, topic, [label(1), label(2)])
+    arena = arena_of(1)
+    arena.side_offset = arena.open.side = 4711
+    rig = Rig(kafka, topic, dead, {1: arena})
+    rig.run([1])
+    assert arena.side_offset == 2 and frauds(arena) == [(1, 2)]

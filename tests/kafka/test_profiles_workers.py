@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 
 from stream.entities.buckets import DAILY, decode_bucket
 from stream.entities.hours import HOUR
-from tests.kafka.worker_rig import Topics, WorkerProcess, read_topic, topics_for, wait_until
+from tests.kafka.worker_rig import Topics, WorkerProcess, read_topic, topics_for, wait_until, with_checkpoints
 
 START = (int(time.time() * 1000) // HOUR - 12) * HOUR
 FIRST = START // HOUR
@@ -57,9 +57,10 @@ def alerts_since(topics: Topics, hour: float) -> list[dict[str, Any]]:
 
 
 def test_workers_share_what_merchants_do_and_a_kill_loses_no_hour(kafka: str, new_topic: Callable[..., str]) -> None:
-    topics = topics_for(kafka, new_topic, partitions=2)
+    topics = with_checkpoints(topics_for(kafka, new_topic, partitions=2))
     topics.sides["profiles"] = new_topic("profiles", partitions=2)
-    one, two = WorkerProcess(topics), WorkerProcess(topics)
+    often = {"ENGINE__CHECKPOINT_S": "1"}
+    one, two = WorkerProcess(topics, **often), WorkerProcess(topics, **often)
     one.wait_ready(1)
     two.wait_ready(1)
     traffic(topics, 0, 5.1)
@@ -74,7 +75,7 @@ def test_workers_share_what_merchants_do_and_a_kill_loses_no_hour(kafka: str, ne
     traffic(topics, 5.9, 7.5)
     one.kill()
     traffic(topics, 7.5, 9.2)
-    three = WorkerProcess(topics, "--exit-when-idle", "1.0")
+    three = WorkerProcess(topics, "--exit-when-idle", "1.0", **often)
     wait_until(lambda: {(0, 8), (1, 8)} <= hours_told(topics).keys(), 60)
     two.terminate()
     assert three.wait(60) == 0, three.output()

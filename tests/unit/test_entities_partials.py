@@ -106,3 +106,11 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 def test_a_batch_is_cut_where_the_visible_hour_changes() -> None:
     clock = np.array([-(1 << 62), BEGIN, BEGIN + 599_999, BEGIN + 600_000, BEGIN + HOUR, BEGIN + HOUR + 600_000])
     assert visible_cuts(clock) == [0, 1, 3, 5] and visible_cuts(clock[:0]) == [] and visible_cuts(clock[1:3]) == [0]
+
+
+def test_a_clock_that_is_ahead_counts_in_the_hour_of_the_partition() -> None:
+    times = [BEGIN, BEGIN + 900 * HOUR, BEGIN + 60_000]
+    columns = columns_from(3, event_time=times, merchant_key=7, flags=[0, 4, 0])
+    partials = Partials()
+    partials.add(columns, np.array([0, BEGIN, BEGIN]), np.zeros(3, np.uint8), columns.flags)
+    assert [(b.hour, b.counts[:, 0].tolist()) for b in partials.rows()] == [(H, [3])]
