@@ -12,7 +12,16 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from stream.cli import features as cli
-from stream.features import FAMILIES, FEATURE_NAMES, FEATURES, FEATURES_HASH, PROGRAM, SEQUENCE_CHANNELS, Entity, Feature
+from stream.features import (
+    FAMILIES,
+    FEATURE_NAMES,
+    FEATURES,
+    FEATURES_HASH,
+    PROGRAM,
+    SEQUENCE_CHANNELS,
+    Entity,
+    Feature,
+)
 from stream.features.registry import features_hash
 
 each_feature = pytest.mark.parametrize("feature", FEATURES, ids=lambda f: f.name)

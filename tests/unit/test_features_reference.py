@@ -45,7 +45,7 @@ def told_of(n: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def compared() -> tuple[Any, Any, Any, Any]:
-    columns, _ = random_columns(2500, cards=12, seed=3, days=70, disorder_s=2 * 86_400)
+    columns, _ = random_columns(1600, cards=12, seed=3, days=70, disorder_s=2 * 86_400)
     columns.event_time[::97] -= 35 * DAY  # late
     columns.event_time[::53] -= 20 * DAY  # days late, within the horizon
     columns.amount_minor[:] = np.minimum(columns.amount_minor, 400_000)
