@@ -49,8 +49,9 @@ features: $(DEV)/.installed ## Write docs/features.md from the registry
 bench: $(DEV)/.installed ## Throughput beside a tuned confluent-kafka loop (quiet machine, about 3 minutes)
 	$(BIN)/fraudstream bench pipeline
 
-drills: $(DEV)/.installed ## Break a running worker in every way there is and compare what it told and kept (about 20 minutes)
+drills: $(DEV)/.installed ## Break a running worker in every way there is and compare what it told and kept (about an hour)
 	PROTOCOL_EXAMPLES=1500 PROTOCOL_STEPS=60 $(BIN)/python -m pytest -q -o timeout=1800 tests/unit/test_protocol_machine.py
+	STORM_REBALANCES=200 $(BIN)/python -m pytest -q -o timeout=3600 tests/kafka/test_rebalance_storm.py
 	$(BIN)/fraudstream drill kill --rounds 10 --compare-state
 	$(BIN)/fraudstream drill term --rounds 5 --compare-state
 	$(BIN)/fraudstream drill rebalance --rounds 6 --compare-state

@@ -5,9 +5,10 @@ python -m tests.kafka.worker_process --bootstrap … --group …   (the options 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +39,20 @@ class HistoryPanel:
         return PanelScores(("history",), score[:, None].astype(np.float32), logit, score, False, CUTS)
 
 
+def _slow_down(seconds: float) -> None:
+    """Let every recovery take that much longer."""
+    from stream.recovery import Recovery
+
+    at_once = Recovery._tails
+
+    async def tails(self: Recovery, *args: Any) -> Any:
+        await asyncio.sleep(seconds)
+        return await at_once(self, *args)
+
+    if seconds:
+        Recovery._tails = tails  # type: ignore[method-assign]
+
+
 def main() -> None:
     """Run the worker's own command with the panel in place of the shipped models."""
     import typer
@@ -53,6 +68,7 @@ def main() -> None:
     partitions = os.environ.pop("FRAUDSTREAM_UNCHECKED", "")
     if partitions:  # a mock cluster answers no admin client
         stream.app.checks.check_broker = lambda settings: Topics(int(partitions), Source("mock", True, int(partitions)))
+    _slow_down(float(os.environ.pop("FRAUDSTREAM_SLOW_RECOVERY", "0")))
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(command)
     try:
