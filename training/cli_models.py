@@ -29,7 +29,8 @@ _SEASON = 47  # days between the starts of two banks, so that models do not lear
 def train(
     detector: Annotated[str, typer.Argument(help="all, or one detector: vae, cnn, svm.")] = "all",
     history: Annotated[
-        Path | None, typer.Option(help="Folder with transactions.parquet and labels.parquet, or of such folders.")
+        Path | None,
+        typer.Option(help="Folder with transactions, labels and perhaps events (.parquet), or of such folders."),
     ] = None,
     bank: Annotated[int, typer.Option(help="First bank seed of the simulated history.", min=0)] = 1,
     banks: Annotated[int, typer.Option(help="Simulated banks; the last 40 % calibrate and fuse.", min=1)] = 20,

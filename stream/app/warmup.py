@@ -214,7 +214,11 @@ class _Writing:
     async def run(self, replace: bool, say: Say) -> tuple[int, int]:
         """Hours told and bytes of checkpoints written."""
         before = await self._before(replace)
-        told = await self._profiles(replace) if "profiles" in self._topics.sides and self._kinds else 0
+        told = 0
+        if "profiles" in self._topics.sides and self._kinds:
+            told = await self._profiles(replace)
+        for arena in self._arenas.values():
+            arena.open.ack(list(arena.open.unsent))  # told, or nobody wants to hear of them
         size = 0
         for partition in sorted(self._arenas):
             size += await self._checkpoint(partition, before.get(partition))

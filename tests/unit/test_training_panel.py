@@ -110,7 +110,14 @@ def history(folder: Path, labels: list[tuple[str, str]]) -> Path:
         ),
         folder / "transactions.parquet",
     )
-    table = {"transaction_id": [name for name, _ in labels], "verdict": [verdict for _, verdict in labels]}
+    table: dict[str, list[object]] = {
+        "transaction_id": [name for name, _ in labels],
+        "card_id": ["a"] * len(labels),
+        "verdict": [verdict for _, verdict in labels],
+        "source": ["chargeback"] * len(labels),
+        "event_time": [start] * len(labels),
+        "decided_at": [start + dt.timedelta(days=40)] * len(labels),
+    }
     pq.write_table(pa.table(table), folder / "labels.parquet")
     return folder
 
