@@ -77,7 +77,7 @@ def _hour(time: Any, clock: Any, flag: Any) -> Any:
 @native_cached
 def _count(columns: tuple[Any, ...], event_time: Any, clock_at: Any, news: Any, flags: Any, types: Any, amount: Any,
            hour: Any, after: Any, done: Any,
-           index: Any, keys: Any, kinds: Any, counts: Any, words: Any, used: Any) -> int:
+           index: Any, keys: Any, kinds: Any, counts: Any, used: Any) -> int:
     """Count the transactions of one hour; return the least other one after `after` that is not `done`, or LAST."""
     rest, mask, n = LAST, len(index) - 1, len(event_time)
     for i in range(n):
@@ -87,7 +87,7 @@ def _count(columns: tuple[Any, ...], event_time: Any, clock_at: Any, news: Any, 
         if i + NEAR < n:
             for kind in range(len(columns)):
                 ahead = index[(_mixed(columns[kind][i + NEAR], kind) >> 20) & mask] & _LOW
-                prefetch(words, max(ahead - 1, 0) * COUNTERS)
+                prefetch(counts, max(ahead - 1, 0) * COUNTERS)
         if flags[i] & _SKIP:
             continue
         own = _hour(event_time[i], clock_at[i], flags[i])
@@ -125,7 +125,7 @@ class Hour:
         self.counts: I64 = np.zeros((rows, COUNTERS), np.int64)
         self.index: I64 = np.zeros(2 * rows, np.int64)
         self.room = rows
-        self.parts = (self.index, self.keys, self.kinds, self.counts, self.counts.reshape(-1), self.used)
+        self.parts = (self.index, self.keys, self.kinds, self.counts, self.used)
 
     def __len__(self) -> int:
         return int(self.used[0])

@@ -119,7 +119,7 @@ def _row(key: Any, hour: Any, day: Any, state: Any, free: Any, index: Any, views
 
 @native_cached
 def _merge(keys: Any, counts: Any, hour: Any, by_hour: bool, by_day: bool, state: Any, free: Any, index: Any,
-           views: Any, view_words: Any, halves: Any, hours: Any, hour_words: Any, days: Any, day_words: Any) -> None:
+           views: Any, halves: Any, hours: Any, days: Any) -> None:
     """Add a bucket's rows; `state` is (rows ever used, rows in the free list, rows in use, turned away)."""
     day, n, mask = hour // DAY_HOURS, len(keys), len(index) - 1
     hour_at, day_at = hour % RING_HOURS, day % RING_DAYS
@@ -128,9 +128,9 @@ def _merge(keys: Any, counts: Any, hour: Any, by_hour: bool, by_day: bool, state
             prefetch(index, (_mixed(keys[i + FAR]) >> 20) & mask)
         if i + NEAR < n:
             ahead = max((index[(_mixed(keys[i + NEAR]) >> 20) & mask] & _LOW) - 1, 0)
-            prefetch(view_words, ahead * VIEW_WORDS)
-            prefetch(hour_words, ahead * HOUR_WORDS + hour_at * 3 // 2)
-            prefetch(day_words, ahead * DAY_WORDS + day_at * 3)
+            prefetch(views, ahead * VIEW_WORDS)
+            prefetch(hours, ahead * HOUR_WORDS + hour_at * 3 // 2)
+            prefetch(days, ahead * DAY_WORDS + day_at * 3)
         row = _row(keys[i], hour, day, state, free, index, views, halves)
         if row < 0:
             continue
@@ -194,8 +194,8 @@ def _hour_view(row: Any, hour: Any, halves: Any, hours: Any) -> None:
 
 
 @native_cached
-def _look(keys: Any, clock_at: Any, out: Any, index: Any, views: Any, view_words: Any, halves: Any,
-          hours: Any, hour_words: Any, days: Any) -> None:
+def _look(keys: Any, clock_at: Any, out: Any, index: Any, views: Any, halves: Any, hours: Any,
+          days: Any) -> None:
     n, mask = len(keys), len(index) - 1
     for i in range(min(FAR, n)):
         prefetch(index, (_mixed(keys[i]) >> 20) & mask)
@@ -204,13 +204,13 @@ def _look(keys: Any, clock_at: Any, out: Any, index: Any, views: Any, view_words
             prefetch(index, (_mixed(keys[i + FAR]) >> 20) & mask)
         if i + MID < n:
             ahead = index[(_mixed(keys[i + MID]) >> 20) & mask]
-            prefetch(view_words, max((ahead & _LOW) - 1, 0) * VIEW_WORDS)
+            prefetch(views, max((ahead & _LOW) - 1, 0) * VIEW_WORDS)
         if i + NEAR < n:
             ahead = max((index[(_mixed(keys[i + NEAR]) >> 20) & mask] & _LOW) - 1, 0)
             known = np.int64(halves[ahead, AT_HOUR])
             if known != (clock_at[i + NEAR] - SEEN_LAG) // HOUR and known > NEVER:
-                prefetch(hour_words, ahead * HOUR_WORDS + known % RING_HOURS * 3 // 2)
-                prefetch(hour_words, ahead * HOUR_WORDS + (known - DAY_HOURS) % RING_HOURS * 3 // 2)
+                prefetch(hours, ahead * HOUR_WORDS + known % RING_HOURS * 3 // 2)
+                prefetch(hours, ahead * HOUR_WORDS + (known - DAY_HOURS) % RING_HOURS * 3 // 2)
         hour = (clock_at[i] - SEEN_LAG) // HOUR
         row = -1
         if keys[i] != 0 and hour > NEVER:
@@ -269,13 +269,10 @@ class Rings:
         self._cursor = 0
         self._free: I32 = np.zeros(capacity, np.int32)
         self._index = _reserved(2 * capacity)
-        self._view_words = _reserved(capacity * VIEW_WORDS)
-        self._views = self._view_words.reshape(capacity, VIEW_WORDS)
+        self._views = _reserved(capacity * VIEW_WORDS).reshape(capacity, VIEW_WORDS)
         self._halves: I32 = self._views.view(np.int32)
-        self._hour_words = _reserved(capacity * HOUR_WORDS)
-        self._hours: I32 = self._hour_words.view(np.int32).reshape(capacity, RING_HOURS, 3)
-        self._day_words = _reserved(capacity * DAY_WORDS)
-        self._days = self._day_words.reshape(capacity, RING_DAYS, 3)
+        self._hours: I32 = _reserved(capacity * HOUR_WORDS).view(np.int32).reshape(capacity, RING_HOURS, 3)
+        self._days = _reserved(capacity * DAY_WORDS).reshape(capacity, RING_DAYS, 3)
 
     def __len__(self) -> int:
         return int(self._state[2])
@@ -293,13 +290,12 @@ class Rings:
     def merge(self, keys: U64, counts: I64, hour: int, *, by_hour: bool, by_day: bool) -> None:
         """Add the rows of a bucket, keys (m,) and counters (m, 5), to the ring of hours, of days, or both."""
         _merge(keys, counts, hour, by_hour, by_day, self._state, self._free, self._index, self._views,
-               self._view_words, self._halves, self._hours, self._hour_words, self._days, self._day_words)  # fmt: skip
+               self._halves, self._hours, self._days)  # fmt: skip
 
     def look(self, keys: U64, clock_at: I64) -> F64:
         """Windows as seen at each clock, (n, 7) in the order of `WINDOWS`; NaN where nothing is seen."""
         out = np.empty((len(keys), WIDTH), np.float64)
-        _look(keys, clock_at, out, self._index, self._views, self._view_words, self._halves,
-              self._hours, self._hour_words, self._days)  # fmt: skip
+        _look(keys, clock_at, out, self._index, self._views, self._halves, self._hours, self._days)
         return out
 
     def forget(self, day: int, limit: int = _SCAN) -> None:
