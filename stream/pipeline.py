@@ -113,6 +113,10 @@ class Pipeline:
         What transactions may know beyond their own partition; `prepare` reads it.
     profile
         What the stream is: its fields, entities and features.
+    merged
+        The profiles in `book`.
+    tells_hours
+        Whether somebody tells other workers the hours that close here; set before partitions are opened.
 
     Raises
     ------
@@ -128,6 +132,7 @@ class Pipeline:
         rules = rules_of(self.profile, settings.decision.rules)
         self._horizon_ms = round(settings.engine.horizon_days * DAY_MS)
         self._arenas: dict[TP, Arena] = {}
+        self.tells_hours = False
         self.merged = Merged(broadcast(self._program))
         self.book = Book(self.merged)
         self._free: deque[_Buffers] = deque(maxlen=_BUFFERS)  # filled by `complete`, emptied by `prepare`
@@ -152,7 +157,9 @@ class Pipeline:
     def open(self, tp: TP, arena: Arena) -> None:
         """Begin to work on a partition with its state."""
         if OPEN in arena.small:
-            arena.open.partition = tp.partition
+            arena.open.partition, arena.open.keep = tp.partition, self.tells_hours
+            if not self.tells_hours:
+                arena.open.ack(list(arena.open.unsent))
         self._arenas[tp] = arena
 
     def close(self, tp: TP) -> None:

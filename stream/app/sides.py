@@ -77,6 +77,7 @@ class SideTopics:
         if "profiles" in topics.sides and merged.kinds:
             topic_hash = hash_text(topics.source.topic_id) >> 1
             self._profiles = ProfileReader(settings, topics.partitions, topic_hash, merged, exclusive)
+            pipeline.tells_hours = True
             self._writer = ProfileWriter(settings, topic_hash, self._profiles, self._open, exclusive, self._outbox)
         if "feedback" in topics.sides:
             self._feedback = FeedbackReader(settings, self._arena, merged, exclusive, metrics, self._letters)

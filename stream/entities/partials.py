@@ -180,6 +180,8 @@ class Partials:
         Offset of the first feedback record that was not applied.
     through
         Last hour that is closed.
+    keep
+        Whether closed hours wait in `unsent`; not where nobody tells them.
     unsent
         Closed hours that were not acknowledged (`ack`), oldest first.
     """
@@ -190,6 +192,7 @@ class Partials:
         self.partition = -1
         self.side = 0
         self.through = NEVER
+        self.keep = True
         self.unsent: dict[int, Bucket] = {}
         self._open: dict[int, Hour] = {}
         self._last = NEVER  # hour that was counted last
@@ -263,7 +266,8 @@ class Partials:
             closed.append(Hour(1).bucket(last, self.side))
         self.through = last
         self._close_at = (last + 2) * HOUR + CLOSE_LAG
-        self.unsent.update((bucket.hour, bucket) for bucket in closed)
+        if self.keep:
+            self.unsent.update((bucket.hour, bucket) for bucket in closed)
         return closed
 
     def ack(self, hours: Iterable[int]) -> None:

@@ -76,3 +76,13 @@ def test_the_batch_goes_on_as_soon_as_the_hour_is_there() -> None:
 
     asyncio.run(course())
     assert pipeline.merged.through(1) == 499_999
+
+
+def test_closed_hours_wait_only_where_somebody_tells_them() -> None:
+    for told in (True, False):
+        _, pipeline = sides_of(0.0) if told else (None, Pipeline(settings(), FakePanel(), "topic"))
+        arena = new_arena(capacity=64)
+        arena.open.close(NOW - 5 * HOUR)
+        pipeline.open(TP("tx", 1), arena)
+        arena.open.close(NOW)
+        assert len(arena.open.unsent) == 2 * told
