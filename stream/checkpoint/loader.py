@@ -43,6 +43,7 @@ class Loaded:
     size: int = 0
     seconds: float = 0.0
     pieces: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    damaged: dict[bytes, str] = field(default_factory=dict)  # until a later record of the same key is whole
 
 
 async def find(consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int]) -> dict[int, Found]:
@@ -125,16 +126,30 @@ def _apply(arena: Arena, loaded: Loaded, records: Sequence[Any], where: str) -> 
                 continue
             if small:
                 loaded.pieces.setdefault(table, {})[number] = bytes_of(record.value)
-                continue
-            arena.tables[table].put(number, words_of(record.value, head, name))
+            else:
+                arena.tables[table].put(number, words_of(record.value, head, name))
+                ledger.note(table, number, head.crc, len(record.value))
+            loaded.damaged.pop(record.key, None)
         except BlockError as error:
-            raise BlockError(f"{error}; {REMEDY}") from None
-        ledger.note(table, number, head.crc, len(record.value))
+            loaded.damaged[record.key] = str(error)
+
+
+def _refuse_damage(loaded: Loaded) -> None:
+    """Name the first damaged record that the checkpoint consists of."""
+    for key, error in sorted(loaded.damaged.items()):
+        name, small, number = keys.parse(key) or ("", False, 0)
+        mark = loaded.marker
+        wanted = mark.small[name].pieces if small and name in mark.small else 0
+        if not small and name in mark.tables:
+            wanted = mark.tables[name].blocks
+        if number < wanted:
+            raise BlockError(f"{error}; {REMEDY}")
 
 
 def _complete(arena: Arena, loaded: Loaded, where: str) -> None:
     """Check the whole against the marker, then make it usable."""
     ledger, mark = loaded.ledger, loaded.marker
+    _refuse_damage(loaded)
     for name, table in mark.tables.items():
         gap = ledger.missing(name, table.blocks)
         if gap >= 0:
