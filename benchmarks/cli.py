@@ -93,3 +93,24 @@ def soak(
 
     result = run(minutes, rate)
     _tell(result, describe(result), json_out, out)
+
+
+@app.command()
+def state(
+    cards: Annotated[int, typer.Option(help="Rows.", min=1_000)] = 1_000_000,
+    rounds: Annotated[int, typer.Option(help="Sweeps after the first full one.", min=1)] = 10,
+    rate: Annotated[float, typer.Option(help="Transactions a second meanwhile.", min=1_000)] = 20_000,
+    every_s: Annotated[float, typer.Option(help="Seconds between two sweeps.", min=1)] = 60.0,
+    zipf: Annotated[bool, typer.Option("--zipf", help="A few cards have most of the transactions.")] = False,
+    bootstrap: Annotated[str | None, typer.Option(help="A broker; an embedded one of its own when absent.")] = None,
+    json_out: Json = False,
+    out: Out = None,
+) -> None:
+    """Size and speed of checkpoints through a real broker: bytes a minute, log over live, load, replay, stalls.
+
+    Example: fraudstream bench state --cards 200000 --rounds 2 --every-s 10 --json
+    """
+    from benchmarks.state import describe, run
+
+    result = run(cards, rounds, rate, every_s, zipf, bootstrap)
+    _tell(result, describe(result), json_out, out)
