@@ -27,10 +27,10 @@ from stream.settings import TopicSettings
 PARTITIONS = 8
 HORIZON_DAYS = 1.0
 HORIZONS = 6.0  # of event time in a run
-ACTIVE = 60_000  # cards that pay at a moment
+NEW_CARDS = 600  # a second; as many pay at a moment as come within a horizon
 SLICE_S = 0.05
 PATIENCE_S = 240.0
-WARM = 0.4  # share of the run in which memory may grow: two horizons pass before the first card is forgotten
+WARM = 0.5  # share of the run in which memory may grow: two horizons pass before the first card is forgotten
 BODY = (
     b'{"transaction_id":"s%d","event_time":%d,"card_id":"card-%d","customer_id":"u%d","merchant_id":"m%d",'
     b'"terminal_id":"t%d","amount":%d.%02d,"currency":"EUR","mcc":"5411","country":"DE"}'
@@ -78,9 +78,10 @@ class Feed(threading.Thread):
     def _slice(self, now: int, share: float) -> tuple[list[bytes], list[bytes]]:
         n = int(self.rate * SLICE_S)
         # over a run the window moves on by its own width once a horizon
-        first = int(share * HORIZONS * ACTIVE)
-        cards = first + self._rng.integers(0, ACTIVE, n)
-        self.cards = first + ACTIVE
+        active = int(NEW_CARDS * self.seconds / HORIZONS)
+        first = int(share * HORIZONS * active)
+        cards = first + self._rng.integers(0, active, n)
+        self.cards = first + active
         shops = self._rng.zipf(1.3, n) % 20_000
         cents = self._rng.integers(100, 20_000, n)
         step = SLICE_S * self.speed * 1000 / n
