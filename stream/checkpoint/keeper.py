@@ -261,10 +261,8 @@ class Keeper:
             await standing.producer.start()  # an answer was lost; the lease says that the partition is still ours
         sweep = await self._exclusive(arena.begin_sweep)
         try:
-            while lease.durable.get(partition, 0) < sweep.next_offset:
-                await asyncio.sleep(0.02)
-                if _ended(lease):
-                    return
+            if not await _durable(lease, partition, sweep.next_offset):
+                return
             written = await writer.write(
                 sweep,
                 standing.producer,
@@ -283,6 +281,15 @@ class Keeper:
 
     def _tp(self, partition: int) -> TP:
         return TP(self._settings.topics.transactions, partition)
+
+
+async def _durable(lease: Lease, partition: int, offset: int) -> bool:
+    """Wait until the group's offset has come this far; False when the lease ends before."""
+    while not _ended(lease):
+        if lease.durable.get(partition, 0) >= offset:
+            return True
+        await asyncio.sleep(0.02)
+    return False
 
 
 def _ended(lease: Lease) -> bool:

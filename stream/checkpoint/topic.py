@@ -11,7 +11,10 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
+from stream.broker.ready import quiet
 from stream.errors import SettingError
+
+_PATIENCE_MS = 3000
 
 
 def check_compacted(admin: KafkaAdminClient, topic: str) -> None:
@@ -38,8 +41,13 @@ def retention_s(admin: KafkaAdminClient, topic: str) -> float:
 
 def log_bytes(bootstrap: str, topic: str, partitions: Collection[int]) -> int | None:
     """Bytes of some partitions' logs, one copy of each; None where the broker does not say."""
-    with contextlib.suppress(KafkaError, OSError, ValueError):
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), client_id="fraudstream-checkpoint")
+    with contextlib.suppress(KafkaError, OSError, ValueError), quiet():
+        admin = KafkaAdminClient(
+            bootstrap_servers=bootstrap.split(","),
+            client_id="fraudstream-checkpoint",
+            request_timeout_ms=_PATIENCE_MS,
+            bootstrap_timeout_ms=_PATIENCE_MS,
+        )
         try:
             sizes: dict[int, int] = {}
             for broker in admin.describe_log_dirs([topic]):
