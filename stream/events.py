@@ -130,7 +130,7 @@ class DeadLetter:
     partition: int
     offset: int
     timestamp: int  # of the source record, ms
-    stage: str  # decode | mapping | validate | features | score | publish
+    stage: str  # decode | mapping | validate | features | score | publish | events
     error: str
     payload: bytes  # masked, at most 64 KiB
     payload_size: int
