@@ -187,7 +187,11 @@ def _result(
         "horizons": HORIZONS,
         "rows_after_warm_up": float(np.median(rows[warm])),
         "rows_at_end": float(rows[-1]),
-        "resident_mb": {"start": resident[0], "warm": level + slope * at[warm][0] / 60, "end": resident[-1]},
+        "resident_mb": {
+            "start": float(resident[0]),
+            "warm": float(level + slope * at[warm][0] / 60),
+            "end": float(resident[-1]),
+        },
         "slope_mb_per_minute": float(slope),
         "slope_percent_per_minute": float(100 * slope / np.mean(resident[warm])),
         "lag_max": float(lag[warm].max()),
