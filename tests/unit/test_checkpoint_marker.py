@@ -57,7 +57,10 @@ def test_a_damaged_marker_is_refused(value: bytes | None, words: str) -> None:
         ({"partitions": 12}, "was written when the topic had 8 partitions and it has 12"),
         ({"features": "cards 3"}, "was written with features cards 2 .* and this version has cards 3"),
         ({"layout": "d" * 32}, "was written with features cards 2 .rows aaaaaaaa.*rows dddddddd"),
-        ({"decoding": "e" * 32}, "was written under another security.token_key, engine.base_currency or .mapping.; set it back"),
+        (
+            {"decoding": "e" * 32},
+            "was written under another security.token_key, engine.base_currency or .mapping.; set it back",
+        ),
     ],
 )
 def test_a_checkpoint_of_something_else_is_refused(change: dict[str, object], words: str) -> None:

@@ -82,7 +82,8 @@ def test_the_verdict_does_not_depend_on_the_order_of_arrival() -> None:
 @pytest.mark.parametrize(
     "value",
     [None, b"", b"{", b"[]", b"\xff", b"[" * 100_000, message(verdict="maybe"), message(source="me"),
-     message(card_id=""), message(event_time="soon"), message(decided_at=None), message(revision=-1), message(transaction_id=None),
+     message(card_id=""), message(event_time="soon"), message(decided_at=None),
+     message(revision=-1), message(transaction_id=None),
      message(event_time=1e300)],
 )  # fmt: skip
 def test_what_is_no_label_is_refused(value: bytes | None) -> None:
