@@ -60,6 +60,27 @@ def features(json_out: Json = False, out: Out = None) -> None:
 
 
 @app.command()
+def recovery(
+    cards: Annotated[int, typer.Option(help="Distinct cards.", min=1_000)] = 200_000,
+    rate: Annotated[int, typer.Option(help="Transactions a second meanwhile.", min=100)] = 1_000,
+    rounds: Annotated[int, typer.Option(help="Starts after a stop, and as many after a kill.", min=1)] = 1,
+    json_out: Json = False,
+    out: Out = None,
+) -> None:
+    """Seconds from a worker's start to a lag below a second, with the state of many cards to bring back.
+
+    `recovery_seconds` counts from the process's start after a stop in order; after a kill the group first waits for
+    the old member's session to end, which is told beside it.
+
+    Example: fraudstream bench recovery --cards 200000 --json
+    """
+    from benchmarks.recovery import describe, run
+
+    result = run(cards, rate, rounds)
+    _tell(result, describe(result), json_out, out)
+
+
+@app.command()
 def replay(
     transactions: Annotated[int, typer.Option(help="Transactions of the history.", min=20_000)] = 1_000_000,
     cards: Annotated[int, typer.Option(help="Distinct cards.", min=10)] = 10_000,

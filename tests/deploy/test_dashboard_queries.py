@@ -61,9 +61,7 @@ def topics(kafka: str) -> dict[str, str]:
     from stream.settings import TopicSettings
 
     run = secrets.token_hex(4)
-    names = TopicSettings(
-        transactions=f"q{run}.tx", alerts=f"q{run}.alerts", dead_letters=f"q{run}.dead", feedback=f"q{run}.feedback"
-    )
+    names = TopicSettings(**{name: f"q{run}.{name}" for name in TopicSettings.model_fields})
     ensure_topics(kafka, product_topics(2, names))
     return names.model_dump()
 

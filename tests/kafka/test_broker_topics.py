@@ -14,7 +14,7 @@ from stream.settings import TopicSettings
 
 def own_names() -> TopicSettings:
     run = uuid.uuid4().hex[:8]
-    return TopicSettings(transactions=f"t.{run}", alerts=f"a.{run}", dead_letters=f"d.{run}", feedback=f"f.{run}")
+    return TopicSettings(**{name: f"{name}.{run}" for name in TopicSettings.model_fields})
 
 
 def test_all_topics_get_the_same_partitions_and_a_second_call_makes_none(kafka: str) -> None:

@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from stream.advance import new_arena
 from stream.events import TP
+from stream.features import FAMILIES
 from stream.pipeline import Chunk, Pipeline
 from tests.kafka.hostile import PANS, REQUIRED, hostile, huge
 from tests.kafka.worker_process import HistoryPanel
@@ -29,6 +30,7 @@ HOSTILE = 20_000
 PARTITIONS = 4
 MEMORY_MB = 1500
 GOOD, AGAIN, BAD = b"good", b"again", b"bad"
+SHARED = {f.name for family in FAMILIES if family.entity in ("merchant", "terminal") for f in family.features}
 Message = tuple[bytes, bytes | None, bytes | None]  # its mark, key and value
 
 
@@ -152,9 +154,10 @@ def alone(topics: Topics, records: list[Any]) -> dict[tuple[int, int], dict[str,
 
 
 def decided(alert: dict[str, Any]) -> dict[str, Any]:
-    """An alert without what names the log and the moment."""
-    changing = ("alert_id", "detected_at", "epoch", "sequence", "previous_hash", "hash")
-    return {name: value for name, value in alert.items() if name not in changing}
+    """An alert without what names the log and the moment, nor what all partitions' clocks and counts together tell."""
+    changing = ("alert_id", "detected_at", "epoch", "sequence", "previous_hash", "hash", "profile_version")
+    own = {name: value for name, value in alert["features"].items() if name not in SHARED}
+    return {name: value for name, value in alert.items() if name not in changing} | {"features": own}
 
 
 def texts(value: Any) -> Iterator[str]:

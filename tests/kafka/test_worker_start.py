@@ -12,12 +12,13 @@ from kafka.structs import OffsetAndMetadata
 
 from stream.app.checks import check_broker
 from stream.errors import BrokerError, SettingError
-from stream.settings import Settings, load
+from stream.settings import Settings, TopicSettings, load
 from tests.kafka.worker_rig import Topics, WorkerProcess, topics_for, transactions
 
 
 def _settings(topics: Topics, **kafka: Any) -> Settings:
-    names = {"transactions": topics.transactions, "alerts": topics.alerts, "dead_letters": topics.dead_letters}
+    names = dict.fromkeys(TopicSettings.model_fields, "")
+    names |= {"transactions": topics.transactions, "alerts": topics.alerts, "dead_letters": topics.dead_letters}
     return load(None, {"kafka": {"bootstrap": topics.bootstrap, "group": topics.group, **kafka}, "topics": names})
 
 

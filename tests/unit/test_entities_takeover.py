@@ -43,16 +43,17 @@ def slow(rows: Sequence[Told], time: int, customer: int, card: int, device: int)
     mine = {}
     for whose, own, group, when, what in rows:
         if (own == card if own else whose == customer) and when <= time - 5 * SECOND and time - when <= 30 * DAY:
-            mine[group, when] = max(mine.get((group, when), 0), what)
+            mine[group, when, own] = max(mine.get((group, when, own), 0), what)
     found: dict[str, float] = {}
     for group in range(5):
-        times = [when for which, when in mine if which == group]
+        times = [when for which, when, _ in mine if which == group]
         if times:
             found[COLUMNS[group]] = time - max(times)
-            last = mine[group, max(times)]
+            # Where the customer's and the card's newest are of one moment, the customer's stands.
+            last = mine.get((group, max(times), 0), mine.get((group, max(times), card), 0))
             if group < 2 and last and device:
                 found[COLUMNS[6 + group]] = float(last != device)
-    logins = [when for which, when in mine if which == 0]
+    logins = [when for which, when, _ in mine if which == 0]
     if logins:
         found["logins_24h"] = sum(when >= time - DAY for when in logins)
     return found
