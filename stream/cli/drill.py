@@ -10,7 +10,7 @@ import typer
 
 
 def command(
-    kind: Annotated[str, typer.Argument(help="kill, term, rebalance or broker.")],
+    kind: Annotated[str, typer.Argument(help="kill, term, rebalance, broker or zombie (three brokers).")],
     *,
     rounds: Annotated[int, typer.Option(min=1, help="How often.")] = 10,
     compare_state: Annotated[
