@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from stream.events import F64, I64, U8, U64
+from stream.state.prefetch import prefetch
 
 GROUPS = 5
 LOGIN, ENROLMENT, CREDENTIAL, CONTACT, REISSUE = range(GROUPS)
@@ -29,6 +30,8 @@ CARD_SALT = np.uint64(0x9E3779B97F4A7C15)  # a card's events stand apart from a 
 ROW = np.dtype(
     [("key", "u8"), ("newest", "i8", 3), ("head", "i4", GROUPS), ("count", "u2", GROUPS), ("unused", "u2")], align=True
 )
+ROW_WORDS = ROW.itemsize // 8
+FAR, NEAR = 16, 8  # transactions ahead: place in the index (two to a word), then the row
 EVENT = np.dtype([("time", "i8"), ("device", "u8"), ("next", "i4"), ("unused", "i4")], align=True)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -228,7 +231,15 @@ def look_all(
     n = len(now)
     found = np.zeros((2, n), np.int64)
     out[:] = np.nan
-    for i in range(n):
+    for i in range(-FAR, n):  # what lies before the first only asks for what is to come
+        if i + FAR < n:
+            prefetch(index, _home(index, customers[i + FAR]) >> 1)
+            prefetch(index, _home(index, cards[i + FAR] ^ CARD_SALT) >> 1)
+        if 0 <= i + NEAR < n:
+            prefetch(rows, max(index[_home(index, customers[i + NEAR])] - 1, 0) * ROW_WORDS)
+            prefetch(rows, max(index[_home(index, cards[i + NEAR] ^ CARD_SALT)] - 1, 0) * ROW_WORDS)
+        if i < 0:
+            continue
         if customers[i] != 0:
             found[0, i] = _find(index, rows, customers[i])
         if cards[i] != 0:

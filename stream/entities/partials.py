@@ -80,15 +80,15 @@ def _count(columns: tuple[Any, ...], event_time: Any, clock_at: Any, news: Any, 
            index: Any, keys: Any, kinds: Any, counts: Any, used: Any) -> int:
     """Count the transactions of one hour; return the least other one after `after` that is not `done`, or LAST."""
     rest, mask, n = LAST, len(index) - 1, len(event_time)
-    for i in range(n):
+    for i in range(-FAR, n):  # what lies before the first only asks for what is to come
         if i + FAR < n:
             for kind in range(len(columns)):
                 prefetch(index, (_mixed(columns[kind][i + FAR], kind) >> 20) & mask)
-        if i + NEAR < n:
+        if 0 <= i + NEAR < n:
             for kind in range(len(columns)):
                 ahead = index[(_mixed(columns[kind][i + NEAR], kind) >> 20) & mask] & _LOW
                 prefetch(counts, max(ahead - 1, 0) * COUNTERS)
-        if flags[i] & _SKIP:
+        if i < 0 or flags[i] & _SKIP:
             continue
         own = _hour(event_time[i], clock_at[i], flags[i])
         if own != hour:

@@ -24,6 +24,7 @@ RING_HOURS = 48  # 24 that a window spans, 24 by which partitions may be apart
 RING_DAYS = 42  # 35 that the windows span, 7 by which partitions may be apart
 WINDOW_DAYS, MATURE_DAYS = 28, 7
 _SCAN = 2048
+_HUGE = 2 << 20  # bytes of a large page: with small ones, finding a page costs more than reading what is on it
 _NORESERVE = 0x4000 if sys.platform == "linux" else 0  # the system shall not count what is only reserved
 
 # A view is 8 words: the entity's key, its spend in 28 days, and then half words:
@@ -197,20 +198,20 @@ def _hour_view(row: Any, hour: Any, halves: Any, hours: Any) -> None:
 def _look(keys: Any, clock_at: Any, out: Any, index: Any, views: Any, halves: Any, hours: Any,
           days: Any) -> None:
     n, mask = len(keys), len(index) - 1
-    for i in range(min(FAR, n)):
-        prefetch(index, (_mixed(keys[i]) >> 20) & mask)
-    for i in range(n):
+    for i in range(-FAR, n):  # what lies before the first only asks for what is to come
         if i + FAR < n:
             prefetch(index, (_mixed(keys[i + FAR]) >> 20) & mask)
-        if i + MID < n:
+        if 0 <= i + MID < n:
             ahead = index[(_mixed(keys[i + MID]) >> 20) & mask]
             prefetch(views, max((ahead & _LOW) - 1, 0) * VIEW_WORDS)
-        if i + NEAR < n:
+        if 0 <= i + NEAR < n:
             ahead = max((index[(_mixed(keys[i + NEAR]) >> 20) & mask] & _LOW) - 1, 0)
             known = np.int64(halves[ahead, AT_HOUR])
             if known != (clock_at[i + NEAR] - SEEN_LAG) // HOUR and known > NEVER:
                 prefetch(hours, ahead * HOUR_WORDS + known % RING_HOURS * 3 // 2)
                 prefetch(hours, ahead * HOUR_WORDS + (known - DAY_HOURS) % RING_HOURS * 3 // 2)
+        if i < 0:
+            continue
         hour = (clock_at[i] - SEEN_LAG) // HOUR
         row = -1
         if keys[i] != 0 and hour > NEVER:
@@ -250,9 +251,12 @@ def _forget(state: Any, cursor: Any, limit: Any, day: Any, free: Any, index: Any
 
 
 def _reserved(words: int) -> I64:
-    """Zeroed 64-bit words at the beginning of a page; only those touched cost memory."""
-    memory = mmap.mmap(-1, 8 * words, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
-    return np.frombuffer(memory, np.int64, words)
+    """Zeroed 64-bit words at the beginning of a large page; only those touched cost memory."""
+    memory = mmap.mmap(-1, 8 * words + _HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+    if hasattr(mmap, "MADV_HUGEPAGE") and 8 * words >= _HUGE:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    start = -np.frombuffer(memory, np.uint8).ctypes.data % _HUGE
+    return np.frombuffer(memory, np.int64, words, start)
 
 
 class Rings:

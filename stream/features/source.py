@@ -21,6 +21,7 @@ from stream.features.registry import Entity, Family, Feature
 
 NEWS = "merchant_new"  # the feature that tells profiles of merchants whether a card is new to them
 _PREAUTH, _CLEARING = TYPES.index("preauth"), TYPES.index("clearing")
+AHEAD = 2  # transactions by which rows are asked for before they are needed
 _CONVERTED = {"f": "np.float64", "u": "np.int64", "i": "np.int64"}
 
 Lines = list[str]
@@ -131,7 +132,8 @@ def _slots(entities: Sequence[Entity]) -> dict[str, str]:
 def _rows(entities: Sequence[Entity]) -> Lines:
     """Ask for the next rows, and erase this transaction's where they have outlived the horizon."""
     slots = _slots(entities)
-    lines = ["if i + 1 < n:", *(f"    prefetch(rows_{name}, slots[{k}, i + 1])" for k, name in enumerate(slots))]
+    lines = [f"if i + {AHEAD} < n:"]
+    lines += [f"    prefetch(rows_{name}, slots[{k}, i + {AHEAD}])" for k, name in enumerate(slots)]
     for name, slot in slots.items():
         erase = [
             f"row_{name} = rows_{name}[max({slot}, 0)]",
@@ -187,6 +189,8 @@ def loop({", ".join(arguments)}, clock_at, horizon, quanta, now, x, s, u, news, 
     for i in range(n):
         if {slots[first]} < 0 or {outside}:
             return i
+    for i in range(min({AHEAD}, n)):
+{block([f"prefetch(rows_{name}, slots[{k}, i])" for k, name in enumerate(slots)])}
     told = len(u) > 0
     for i in range(n):
         j = 0 if update_only else i

@@ -133,6 +133,9 @@ def locate(mem: Any, keys: Any, out: Any, start: int) -> int:
     """Slots of keys from `start` on; return how far it came: short of the end when the memory is used up."""
     for i in range(start, min(len(keys), start + FAR)):
         prefetch(mem, _home(mem, keys[i]))
+    for i in range(start, min(len(keys), start + NEAR)):
+        entry = mem[_home(mem, keys[i])]
+        prefetch(mem, mem[ROWS_AT] + max((entry & _LOW) - 1, 0) * mem[WIDTH])
     for i in range(start, len(keys)):
         if i + FAR < len(keys):
             prefetch(mem, _home(mem, keys[i + FAR]))
