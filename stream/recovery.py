@@ -286,25 +286,34 @@ class Recovery:
     ) -> int:
         """Open arenas: from checkpoints where there are some that are wanted, else empty ones."""
         wanted, keeper = sorted(offsets), self._keeper
-        found: dict[int, Found] = {}
-        if keeper is not None:
-            await keeper.claim(wanted)
-            found = await keeper.find(consumer, wanted)
-            begins = await consumer.beginning_offsets([self._source_tp(partition) for partition in wanted])
-        count = 0
+        arenas = {partition: self._arenas() for partition in wanted}
+        found = await self._checkpoints(consumer, keeper, offsets) if keeper is not None else {}
+        if keeper is not None and found:
+            await keeper.load(consumer, found, {partition: arenas[partition] for partition in found})
         for partition in wanted:
             if lease.over:
                 break
-            arena, mark = self._arenas(), found.get(partition)
-            if keeper is not None and mark is not None and self._settings.engine.state == "checkpoint":
+            if partition in found:
+                tails[partition] = _newer(tails[partition], found[partition].marker.alerts, partition)
+            await self._exclusive(self._renew, partition, arenas[partition])
+        return len(found)
+
+    async def _checkpoints(
+        self, consumer: AIOKafkaConsumer, keeper: Keeper, offsets: dict[int, int]
+    ) -> dict[int, Found]:
+        """Claim the partitions' checkpoints; those to load, each checked. The others' are begun anew."""
+        wanted, found = sorted(offsets), dict[int, Found]()
+        await keeper.claim(wanted)
+        begins = await consumer.beginning_offsets([self._source_tp(partition) for partition in wanted])
+        known = await keeper.find(consumer, wanted)
+        for partition in wanted:
+            mark = known.get(partition)
+            if mark is not None and self._settings.engine.state == "checkpoint":
                 keeper.check(mark, partition, begins[self._source_tp(partition)], offsets[partition])
-                await keeper.load(consumer, partition, mark, arena)
-                tails[partition] = _newer(tails[partition], mark.marker.alerts, partition)
-                count += 1
-            elif keeper is not None:
+                found[partition] = mark
+            else:
                 keeper.renew(partition, mark.marker if mark else None)
-            await self._exclusive(self._renew, partition, arena)
-        return count
+        return found
 
     def _renew(self, partition: int, arena: Arena) -> None:
         tp = self._tp(partition)

@@ -132,15 +132,18 @@ class Keeper:
         """
         topic = self._settings.topics.checkpoints
         found: dict[int, loader.Found] = {}
-        for partition in partitions:
-            try:
-                found |= await loader.find(consumer, topic, [partition])
-            except BlockError as error:
-                if self._settings.engine.state == "checkpoint":
-                    raise
-                log.warning("%s; it is replaced", error)
-            if partition in found:
-                found[partition].marker.check_group(self.identity, topic, partition)
+        try:
+            found = await loader.find(consumer, topic, partitions)
+        except BlockError as error:
+            if self._settings.engine.state == "checkpoint":
+                raise
+            if len(partitions) > 1:  # which of them
+                for partition in partitions:
+                    found |= await self.find(consumer, [partition])
+                return found
+            log.warning("%s; it is replaced", error)
+        for partition, mark in found.items():
+            mark.marker.check_group(self.identity, topic, partition)
         return found
 
     def check(self, found: loader.Found, partition: int, begin: int, committed: int) -> None:
@@ -149,15 +152,16 @@ class Keeper:
         found.marker.check(self.identity, topic, partition)
         found.marker.check_offsets(begin, committed, topic, partition)
 
-    async def load(self, consumer: AIOKafkaConsumer, partition: int, found: loader.Found, arena: Arena) -> None:
-        """Fill an arena from a checkpoint that was checked; see `loader.load`."""
-        loaded = await loader.load(consumer, self._settings.topics.checkpoints, partition, found, arena)
-        log.info(
-            "%s[%d]: %d rows loaded from %.1f MB in %.2f s",
-            *(self._settings.topics.transactions, partition, arena.live, loaded.size / 1e6, loaded.seconds),
-        )
-        mark = found.marker
-        self._adopt(partition, loaded.ledger, mark)
+    async def load(
+        self, consumer: AIOKafkaConsumer, found: Mapping[int, loader.Found], arenas: Mapping[int, Arena]
+    ) -> None:
+        """Fill arenas from checkpoints that were checked, all partitions at once; see `loader.load`."""
+        topic = self._settings.topics.transactions
+        loaded = await loader.load_all(consumer, self._settings.topics.checkpoints, found, arenas)
+        for partition, one in loaded.items():
+            told = arenas[partition].live, one.size / 1e6, one.seconds
+            log.info("%s[%d]: %d rows loaded from %.1f MB in %.2f s", topic, partition, *told)
+            self._adopt(partition, one.ledger, found[partition].marker)
 
     def renew(self, partition: int, before: Marker | None) -> None:
         """Begin a new incarnation: the next sweep writes all, and removes what an earlier one left in the log."""

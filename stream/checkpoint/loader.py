@@ -1,11 +1,11 @@
-"""Reading a checkpoint back: the marker first, then every block of its incarnation, each checked."""
+"""Reading checkpoints back: the marker first, then every block of its incarnation, each checked."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from stream.tail import read_tails
 
 _DEPTH = 16
 _QUIET_POLLS = 100
-RECORDS = 256
+RECORDS = 512  # of all partitions, unpacked while the broker sends the next ones
 
 
 @dataclass(slots=True)
@@ -86,27 +86,67 @@ async def load(consumer: AIOKafkaConsumer, topic: str, partition: int, found: Fo
     BlockError
         A block is damaged or missing; the message names it.
     """
-    began = time.monotonic()
-    tp = TopicPartition(topic, partition)
-    loaded = Loaded(found.marker, Ledger(found.marker.incarnation))
-    consumer.assign([tp])
-    begins = await consumer.beginning_offsets([tp])
-    consumer.seek(tp, begins[tp])
-    quiet = 0
-    while await consumer.position(tp) <= found.end:
-        try:
-            fetched = await consumer.getmany(timeout_ms=200, max_records=RECORDS)
-        except OffsetOutOfRangeError as error:  # the beginning moved meanwhile: a retriable condition
-            raise KafkaTimeoutError(f"the log moved while {topic}[{partition}] was read: {error}") from error
-        records = [record for record in fetched.get(tp, ()) if record.offset <= found.end]
-        if records:
-            await asyncio.to_thread(_apply, arena, loaded, records, f"{topic}[{partition}]")
-        quiet = 0 if fetched else quiet + 1
-        if quiet > _QUIET_POLLS:
-            raise KafkaTimeoutError(f"{topic}[{partition}] cannot be read to its end")
-    await asyncio.to_thread(_complete, arena, loaded, f"{topic}[{partition}]")
-    loaded.seconds = time.monotonic() - began
-    return loaded
+    return (await load_all(consumer, topic, {partition: found}, {partition: arena}))[partition]
+
+
+async def load_all(
+    consumer: AIOKafkaConsumer, topic: str, found: Mapping[int, Found], arenas: Mapping[int, Arena]
+) -> dict[int, Loaded]:
+    """Fill the arenas of several partitions at once; see `load`."""
+    tps = {TopicPartition(topic, partition): _Part(arenas[partition], found[partition]) for partition in sorted(found)}
+    consumer.assign(list(tps))
+    for tp, offset in (await consumer.beginning_offsets(list(tps))).items():
+        consumer.seek(tp, offset)
+    left, quiet = dict(tps), 0
+    unpacking: asyncio.Future[list[None]] = asyncio.gather()
+    try:
+        while left:
+            for tp in [tp for tp, part in left.items() if await consumer.position(tp) > part.end]:
+                consumer.pause(tp)
+                del left[tp]
+            fetched = await _fetch(consumer, topic, left) if left else {}
+            await unpacking  # those of a partition one after the other: the last record of a key counts
+            unpacking = asyncio.gather(
+                *(asyncio.to_thread(tps[tp].apply, records, _name(tp)) for tp, records in fetched.items())
+            )
+            quiet = 0 if fetched else quiet + 1
+            if quiet > _QUIET_POLLS:
+                raise KafkaTimeoutError(f"{_name(next(iter(left)))} cannot be read to its end")
+    finally:
+        await unpacking
+    await asyncio.gather(*(asyncio.to_thread(part.complete, _name(tp)) for tp, part in tps.items()))
+    return {tp.partition: part.loaded for tp, part in tps.items()}
+
+
+def _name(tp: TopicPartition) -> str:
+    return f"{tp.topic}[{tp.partition}]"
+
+
+async def _fetch(
+    consumer: AIOKafkaConsumer, topic: str, left: Mapping[TopicPartition, _Part]
+) -> dict[TopicPartition, list[Any]]:
+    try:
+        return dict(await consumer.getmany(*left, timeout_ms=200, max_records=RECORDS))
+    except OffsetOutOfRangeError as error:  # the beginning moved meanwhile: a retriable condition
+        raise KafkaTimeoutError(f"the log moved while {topic} was read: {error}") from error
+
+
+class _Part:
+    """One partition while its records come in."""
+
+    def __init__(self, arena: Arena, found: Found) -> None:
+        self.arena, self.end = arena, found.end
+        self.loaded = Loaded(found.marker, Ledger(found.marker.incarnation))
+        self._began = time.monotonic()
+
+    def apply(self, records: Sequence[Any], where: str) -> None:
+        """Put blocks in place; records behind the marker belong to a checkpoint that is not finished."""
+        _apply(self.arena, self.loaded, [record for record in records if record.offset <= self.end], where)
+
+    def complete(self, where: str) -> None:
+        """Check the whole, make it usable."""
+        _complete(self.arena, self.loaded, where)
+        self.loaded.seconds = time.monotonic() - self._began
 
 
 def _apply(arena: Arena, loaded: Loaded, records: Sequence[Any], where: str) -> None:
