@@ -188,19 +188,22 @@ class Onlooker:
         self._consumer = KafkaConsumer(bootstrap_servers=settings.kafka.bootstrap, group_id=None)
         self._tps = [TopicPartition(SOURCE, partition) for partition in range(PARTITIONS)]
 
-    def lag_below(self, worker: WorkerHand) -> float:
-        """Seconds from a worker's start until the group stands where the log ended less than `LAG_S` before."""
+    def watch(self, worker: WorkerHand) -> tuple[float, float]:
+        """Seconds from a start to the ready line, and until the group stands where the log ended `LAG_S` before."""
         ends: list[tuple[float, dict[Any, int]]] = []
+        ready = 0.0
         while time.monotonic() < worker.began + PATIENCE_S and worker.alive:
             ends.append((time.monotonic(), self._consumer.end_offsets(self._tps)))
+            if not ready and worker.readies():
+                ready = time.monotonic() - worker.began
             done = self._admin.list_group_offsets(self._group)[self._group]
             now = time.monotonic()
             while len(ends) > 1 and ends[1][0] <= now - LAG_S:
                 del ends[0]
             at, wanted = ends[0]
             near = at <= now - LAG_S and all(tp in done and done[tp].offset >= end for tp, end in wanted.items())
-            if near and worker.readies():
-                return now - worker.began
+            if near and ready:
+                return ready, now - worker.began
             time.sleep(0.05)
         raise FraudstreamError(f"{worker.name} did not catch up: {worker.last_line()}")
 
@@ -210,20 +213,9 @@ class Onlooker:
         self._consumer.close()
 
 
-def _ready(worker: WorkerHand) -> float:
-    """Seconds from a worker's start to its ready line."""
-    while not worker.readies():
-        if not worker.alive:
-            raise FraudstreamError(f"{worker.name} ended: {worker.last_line()}")
-        time.sleep(0.02)
-    return time.monotonic() - worker.began
-
-
 def _measured(worker: WorkerHand, onlooker: Onlooker, began_at: float) -> dict[str, float]:
-    ready = _ready(worker)
-    lag = onlooker.lag_below(worker)
-    parts = _parts(worker.lines(), began_at)
-    return {"recovery_seconds": lag, "ready_seconds": ready, **parts}
+    ready, near = onlooker.watch(worker)
+    return {"recovery_seconds": near, "ready_seconds": ready, **_parts(worker.lines(), began_at)}
 
 
 def _parts(lines: list[str], began_at: float) -> dict[str, float]:
