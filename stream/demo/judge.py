@@ -1,7 +1,9 @@
 """After the stream: what should have been told, recomputed from the topics in one thread, against what was told.
 
 Nothing of the worker's run is used but its topics. Scores near the threshold (1e-5) may fall either way, because a
-model's last digits depend on how rows were batched; such rows are neither expected nor extra.
+model's last digits depend on how rows were batched; so may those that features of merchants, terminals and accounts
+decide, because in compressed time nobody can say how far those logs had been read. Such rows are neither expected nor
+extra, and are counted.
 """
 
 from __future__ import annotations

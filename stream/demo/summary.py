@@ -150,6 +150,7 @@ def _table(summary: dict[str, Any]) -> Table:
         ),
         ("alerts, dead letters", f"{summary['alerts']:,}, {summary['dead_letters']:,}"),
         ("lost, extra, told twice", f"{summary['lost']}, {summary['extra']}, {summary['duplicates']}"),
+        ("not judged", f"{summary['either_way']} decisions that hang on how far the logs beside had been read"),
         ("record to durable alert", f"p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms"),
     ]
     if summary["first_alert_seconds"] is not None:
