@@ -54,6 +54,15 @@ class Part:
     next_offset: int
     clock: int = 0  # before its first transaction, ms
     profiles: tuple[int, ...] = ()  # merged hours, see `entities.merged.version_of`
+    newest: I64 | None = None  # largest event time up to each row, when an alert asked for it
+
+    def clock_at(self, row: int) -> int:
+        """Clock of the partition before the transaction in a row, ms."""
+        if self.newest is None:
+            columns = self.decoded.columns
+            true = np.where(columns.flags & Flag.CLOCK_SKEW == 0, columns.event_time, self.clock)
+            self.newest = np.maximum.accumulate(true)
+        return max(self.clock, int(self.newest[row - 1])) if row else self.clock
 
 
 @dataclass(slots=True)
@@ -203,9 +212,7 @@ class Judge:
 
 def _version(part: Part, row: int) -> str:
     """Which profiles a transaction saw: what was merged, as far as its clock lets it see."""
-    columns = part.decoded.columns
-    true = columns.event_time[:row][columns.flags[:row] & Flag.CLOCK_SKEW == 0]
-    return version_of(part.profiles, visible(int(true.max(initial=part.clock))))
+    return version_of(part.profiles, visible(part.clock_at(row)))
 
 
 def _some(scores: PanelScores, index: I64) -> PanelScores:
