@@ -49,16 +49,7 @@ def run(
     exit_when_idle: float | None,
 ) -> int:
     """Run one worker to its end; see `stream.app.run_worker`."""
-
-    pipeline = Pipeline(settings, panel, topics.source.topic_id)
-    began = time.monotonic()
-    warm_up(pipeline)
-    if topics.checkpoints:
-        warm_checkpoints()
-    log.info("kernels ready in %.1f s (the first start on a machine compiles them)", time.monotonic() - began)
-    gc.collect()
-    gc.freeze()  # libraries and models live as long as the process: no pause to look at them again
-    gc.set_threshold(50_000, 20, 50)
+    pipeline = _warm(settings, panel, topics)
 
     async def course() -> int:
         alerts = AlertLog(settings.topics.alerts, topics.source.topic_id, pipeline.profile.roles.name("card_id"))
@@ -113,6 +104,20 @@ def run(
     finally:
         if not loop.is_running():
             loop.close()
+
+
+def _warm(settings: Settings, panel: PanelLike, topics: Topics) -> Pipeline:
+    """The pipeline with every kernel compiled, and the collector told to leave what stays alone."""
+    pipeline = Pipeline(settings, panel, topics.source.topic_id)
+    began = time.monotonic()
+    warm_up(pipeline)
+    if topics.checkpoints:
+        warm_checkpoints()
+    log.info("kernels ready in %.1f s (the first start on a machine compiles them)", time.monotonic() - began)
+    gc.collect()
+    gc.freeze()  # libraries and models live as long as the process: no pause to look at them again
+    gc.set_threshold(50_000, 20, 50)
+    return pipeline
 
 
 def _forgetting(settings: Settings, topics: Topics, pipeline: Pipeline, engine: Engine) -> Forgetting:
