@@ -76,6 +76,7 @@ def worker(kafka: str, topics: dict[str, str], tmp_path_factory: pytest.TempPath
         **{f"FRAUDSTREAM_TOPICS__{name.upper()}": topic for name, topic in topics.items()},
         "FRAUDSTREAM_SECURITY__TOKEN_KEY": secrets.token_hex(32),
         "FRAUDSTREAM_DECISION__REVIEW_THRESHOLD": "0.000001",
+        "FRAUDSTREAM_ENGINE__CHECKPOINT_S": "3",
         "FRAUDSTREAM_MONITOR__PORT": str(port),
     }
     command = [sys.executable, "-m", "stream", "worker", "--bootstrap", kafka, "--group", topics["transactions"]]
