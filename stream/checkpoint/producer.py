@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from stream.errors import FraudstreamError
+from stream.sinks.outbox import discard
 
 BATCH_BYTES = 900_000  # below the broker's default message.max.bytes, with room for headers
 REQUEST_TIMEOUT_MS = 30_000
@@ -72,7 +72,7 @@ class Producer:
         try:
             await producer.start()
         except BaseException:
-            await _discard(producer)
+            await discard(producer)
             raise
         self._producer = producer
 
@@ -139,7 +139,7 @@ class Producer:
             sent.cancel()
         self._sent.clear()
         if producer is not None:
-            await _discard(producer)
+            await discard(producer)
 
     async def _acknowledged(self, allowed: int) -> None:
         """Wait until at most that many records are on their way."""
@@ -153,17 +153,3 @@ class Producer:
         if isinstance(error, ProducerFenced | InvalidProducerEpoch) or "fenced" in str(error).lower():
             return FencedError(f"{where} is written by another worker now: this one lost the partition")
         return UnwritableError(f"{where} cannot be written ({type(error).__name__}: {error})")
-
-
-async def _discard(producer: AIOKafkaProducer) -> None:
-    """Close the connections of a producer without flushing it."""
-    producer._closed = True
-    task = producer._sender.sender_task
-    if task is not None:
-        task.cancel()
-    await producer.client.close()
-    if task is not None:
-        with contextlib.suppress(asyncio.CancelledError, KafkaError):
-            await asyncio.wait({task}, timeout=1.0)
-            if task.done() and not task.cancelled():
-                task.exception()

@@ -119,11 +119,18 @@ class Outbox:
         if producer is None:
             return
         self._given_up.set_result(None)
-        producer._closed = True
-        task = producer._sender.sender_task
-        if task is not None:
-            task.cancel()
-        await producer.client.close()
-        if task is not None:
-            with contextlib.suppress(asyncio.CancelledError, KafkaError):
-                await asyncio.wait({task}, timeout=1.0)
+        await discard(producer)
+
+
+async def discard(producer: AIOKafkaProducer) -> None:
+    """Close a producer without flushing it; what is in flight may or may not arrive."""
+    producer._closed = True
+    task = producer._sender.sender_task
+    if task is not None:
+        task.cancel()
+    await producer.client.close()
+    if task is not None:
+        with contextlib.suppress(asyncio.CancelledError, KafkaError):
+            await asyncio.wait({task}, timeout=1.0)
+            if task.done() and not task.cancelled():
+                task.exception()
