@@ -6,6 +6,7 @@ The only library-facing place that knows both the simulator and the trainers: mo
 from __future__ import annotations
 
 from training.cli_data import replay, simulate
-from training.cli_models import evaluate, train
+from training.cli_evaluate import evaluate
+from training.cli_models import train
 
 __all__ = ["evaluate", "replay", "simulate", "train"]

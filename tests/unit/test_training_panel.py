@@ -81,7 +81,7 @@ def test_training_one_detector_keeps_the_others_and_counts_versions_up(
         (["train", "lstm"], "there is no detector lstm"),
         (["train", "all", "--days", "20"], "leaves nothing of --days 20"),
         (["train", "all", "--history", "nowhere"], "no transactions.parquet"),
-        (["evaluate", "--protocol", "fdh"], "--protocol fdh is unknown"),
+        (["evaluate", "--protocol", "fdh"], "--protocol fdh needs its data"),
         (["evaluate", "--prevalence", "80;20"], "--prevalence 80;20 is no list"),
         (["evaluate", "--prevalence", "0"], "out of range"),
         (["evaluate", "--models", "nowhere"], "has no active.toml"),
