@@ -93,7 +93,7 @@ class Table:
         Returns
         -------
         int
-            Rows freed; their slots are given to new keys, once no sweep runs.
+            Rows freed; their slots are given to new keys.
         """
         return int(k.evict(self.mem, before_ms, limit, scan))
 

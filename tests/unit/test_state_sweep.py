@@ -94,6 +94,22 @@ def test_rows_kept_aside_come_first_and_a_table_may_outgrow_its_memory_meanwhile
     assert sweep.done
 
 
+def test_sweeps_do_not_make_a_table_grow_while_as_many_rows_come_as_go() -> None:
+    arena, used = Arena({"card": ROW}, capacity=1 << 14), list[int]()
+    table = arena.tables["card"]
+    for time in range(400):
+        if time % 20 == 0:
+            sweep = arena.begin_sweep()
+        spend(table, np.arange(50 * time + 1, 50 * time + 51, dtype=np.uint64), time)
+        table.evict(time - 30, 512, table.used)
+        if time % 20 == 15:
+            sweep.take(1 << 30)
+            sweep.finish()
+        used.append(table.used)
+    assert used[-1] == used[100], "freed rows are given to new keys, also while a sweep runs"
+    assert table.live >= table.used - 50
+
+
 def test_a_sweep_holds_the_moment_it_began() -> None:
     class Counter:
         value = 1
