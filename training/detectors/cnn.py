@@ -24,23 +24,24 @@ _RATE = 2e-3
 
 
 class PatchConv(nn.Module):
-    """Convolution over (n, K, C) whose kernel is as long as its stride: one matrix product, five times as fast.
+    """Convolution whose kernel is as long as its stride, over K steps of C channels: one matrix product, much faster.
 
     K is brought to a multiple of the stride by zeros at the old end, so that patches stay aligned to the newest step.
     """
 
     def __init__(self, window: int, channels: int, filters: int, stride: int = 2) -> None:
         super().__init__()
-        self.stride = stride
+        self.channels = channels
         self.pad = -window % stride
         self.steps = (window + self.pad) // stride
         self.mix = nn.Linear(stride * channels, filters)
 
     def forward(self, z: Tensor) -> Tensor:
-        """(n, K, C) -> (n, ceil(K / stride), filters)."""
+        """(n, K C) -> (n, ceil(K / stride) filters), one step after the other."""
         if self.pad:
-            z = nn.functional.pad(z, (0, 0, self.pad, 0))
-        return torch.relu(self.mix(z.reshape(-1, self.steps, self.mix.in_features)))
+            z = nn.functional.pad(z, (self.pad * self.channels, 0))
+        mixed = torch.relu(self.mix(z.reshape(-1, self.mix.in_features)))
+        return mixed.reshape(-1, self.steps * self.mix.out_features)
 
 
 class WindowNet(nn.Module):
@@ -59,8 +60,7 @@ class WindowNet(nn.Module):
 
     def forward(self, s: Tensor, x: Tensor | None = None) -> Tensor:
         """Raw score (n,), a logit."""
-        z, _ = self.scaler(s)
-        flat = self.conv(z).flatten(1)
+        flat = self.conv(self.scaler.flat(s))
         if self.tabular is not None and x is not None:
             flat = torch.cat([flat, self.tabular(x)], dim=1)
         return self.head(flat).squeeze(1)

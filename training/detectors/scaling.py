@@ -13,6 +13,7 @@ from torch import Tensor, nn
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 CLIP = 4.0
+_LARGEST = 3e38  # in float32; stands for infinity where it is to be multiplied by 0
 
 
 class Scaler(nn.Module):
@@ -42,8 +43,15 @@ class Scaler(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scaled columns and the mask of missing ones (1.0 = missing)."""
         missing = torch.isnan(x)
-        z = torch.where(missing, torch.zeros_like(x), (x - self.centre) / self.scale)
-        return torch.clamp(z, -CLIP, CLIP), missing.to(x.dtype)
+        z = torch.clamp((x - self.centre) / self.scale, -CLIP, CLIP)
+        return z.masked_fill(missing, 0.0), missing.to(x.dtype)
+
+    def flat(self, s: Tensor) -> Tensor:
+        """Scale windows (n, K, C) as rows (n, K C): long rows are four times as fast as many short ones."""
+        steps = s.shape[1]
+        flat = s.reshape(-1, steps * s.shape[2])
+        z = torch.clamp((flat - self.centre.repeat(steps)) / self.scale.repeat(steps), -CLIP, CLIP)
+        return z.masked_fill(torch.isnan(flat), 0.0)
 
 
 class Tabular(nn.Module):
@@ -96,10 +104,17 @@ class Tabular(nn.Module):
         z, missing = self.scaler(x)
         parts = [z]
         if len(self.cut):
-            parts.append((torch.index_select(x, 1, self.column) > self.cut).to(x.dtype))
+            known = torch.clamp(x.masked_fill(torch.isnan(x), -_LARGEST), -_LARGEST, _LARGEST)
+            parts.append((_select(known, self.column) > self.cut).to(x.dtype))
         if len(self.gaps):
-            parts.append(torch.index_select(missing, 1, self.gaps))
+            parts.append(_select(missing, self.gaps))
         return torch.cat(parts, dim=1)
+
+
+def _select(x: Tensor, columns: Tensor) -> Tensor:
+    """Take columns of finite x, exactly, as a product with ones and zeros: onnxruntime gathers columns more slowly."""
+    chosen = (torch.arange(x.shape[1])[:, None] == columns[None, :]).to(x.dtype)
+    return x @ chosen
 
 
 def _cuts(column: F32, y: F64, most: int, seed: int) -> list[tuple[float, float]]:

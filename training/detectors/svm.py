@@ -30,7 +30,7 @@ class KernelNet(nn.Module):
         self.tabular = tabular
         self.product = nn.Parameter(torch.tensor(2.0 * gamma * landmarks.T, dtype=torch.float32))
         self.offset = nn.Parameter(torch.tensor(-gamma * (landmarks**2).sum(axis=1), dtype=torch.float32))
-        self.weights = nn.Parameter(torch.tensor(weights, dtype=torch.float32))
+        self.weights = nn.Parameter(torch.tensor(weights[:, None], dtype=torch.float32))
         self.bias = nn.Parameter(torch.tensor(bias, dtype=torch.float32))
         self.gamma = gamma
 
@@ -39,7 +39,7 @@ class KernelNet(nn.Module):
         phi = self.tabular(x)
         square = (phi * phi).sum(dim=1, keepdim=True)
         kernel = torch.exp(phi @ self.product + self.offset - self.gamma * square)
-        return kernel @ self.weights + self.bias
+        return (kernel @ self.weights).squeeze(1) + self.bias
 
 
 class SVM(TorchDetector[KernelNet]):
