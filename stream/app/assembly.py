@@ -163,4 +163,5 @@ def _keeper(
         exclusive=engine.exclusive,
         tip=lambda partition: TipMark(**dataclasses.asdict(alerts.tip(partition))),
         metrics=metrics,
+        retention_s=topics.retention_s,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -49,6 +50,7 @@ class Standing:
     offset: int = 0
     side_offset: int = -1
     written_at: float = 0.0  # wall clock, s; 0 before the first
+    held_since: float = field(default_factory=time.time)
 
 
 class Keeper:
@@ -68,6 +70,8 @@ class Keeper:
         The arenas, and how to reach them between two batches.
     tip
         Tip of a partition's chain of alerts.
+    retention_s
+        How long the source topic keeps its records: a checkpoint older than that is followed by a gap.
     """
 
     def __init__(
@@ -83,8 +87,10 @@ class Keeper:
         exclusive: writer.Exclusive,
         tip: Callable[[int], TipMark],
         metrics: Metrics,
+        retention_s: float = math.inf,
     ) -> None:
         self._settings = settings
+        self._retention_s = retention_s
         hashes = layout_hash(layouts), decoding_hash(settings, roles)
         self.identity = Identity(settings.kafka.group, topic_id, partitions, features, *hashes)
         self._state = state
@@ -235,8 +241,10 @@ class Keeper:
 
     def _show(self, lease: Lease) -> None:
         now = time.time()
-        ages = [now - s.written_at for p, s in self._standing.items() if p in lease.partitions and s.written_at]
-        self._metrics.checkpoint_age.set(max(ages, default=0.0))
+        ages = [now - (s.written_at or s.held_since) for p, s in self._standing.items() if p in lease.partitions]
+        age = max(ages, default=0.0)
+        self._metrics.checkpoint_age.set(age)
+        self._metrics.checkpoint_age_ratio.set(age / self._retention_s)
 
     async def _measure(self, lease: Lease) -> None:
         """Compare what the broker keeps with what counts of it."""

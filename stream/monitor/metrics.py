@@ -87,6 +87,9 @@ class Metrics:
         self.state_bytes = self._gauge("fraud_state_bytes", "Bytes of entity state held in memory.")
         self.recovery = self._gauge("fraud_recovery_seconds", "Duration of the last recovery of state.")
         self.checkpoint_age = self._gauge("fraud_checkpoint_age_seconds", "Age of the oldest partition's checkpoint.")
+        self.checkpoint_age_ratio = self._gauge(
+            "fraud_checkpoint_age_retention_ratio", "That age over how long the source keeps its records; 0 for good."
+        )
         self.checkpoint_seconds = self._gauge("fraud_checkpoint_seconds", "Duration of the last round of checkpoints.")
         self.checkpoint_live = self._gauge("fraud_checkpoint_live_bytes", "Bytes of checkpoints that count.")
         self.checkpoint_log = self._gauge("fraud_checkpoint_log_bytes", "Bytes of the checkpoints' log in the broker.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -51,7 +52,7 @@ class Log:
 class Rig:
     """A keeper of one partition whose arena and lease the test moves."""
 
-    def __init__(self, log: Log, **engine: Any) -> None:
+    def __init__(self, log: Log, retention_s: float = math.inf, **engine: Any) -> None:
         self.log, self.metrics, self.arena = log, Metrics(), Arena({"card": ROW})
         self.failures: list[BaseException] = []
         settings = load(
@@ -65,8 +66,9 @@ class Rig:
         names = {"features": "1", "roles": "", "layouts": {"card": ROW}}
         tip = TipMark(1, 0, "", -1)
         self.keeper = Keeper(
-            settings, "id", 1, **names, state=self, exclusive=self.now, tip=lambda p: tip, metrics=self.metrics
-        )
+            settings, "id", 1, **names, state=self, exclusive=self.now, tip=lambda p: tip, metrics=self.metrics,
+            retention_s=retention_s,
+        )  # fmt: skip
         self.keeper._producer = lambda partition: log  # type: ignore[assignment,method-assign,return-value]
         self.lease = Lease(1, "m", frozenset({0}))
         self.lease.start(0, 0)
@@ -166,3 +168,15 @@ def test_where_another_writes_the_lease_is_lost_and_the_worker_told() -> None:
 
     rig.run(course)
     assert not rig.log.written
+
+
+@pytest.mark.parametrize(("retention_s", "ratio"), [(40.0, 0.5), (math.inf, 0.0)])
+def test_the_age_is_told_as_a_share_of_the_retention(retention_s: float, ratio: float) -> None:
+    rig = rig_with(UnwritableError("no"), retention_s=retention_s, checkpoint_s=3600)
+
+    async def course() -> None:
+        rig.keeper._standing[0].held_since -= 20  # never written: it counts from the take-over
+        await rig.until(lambda: rig.metrics.checkpoint_age._value.get() >= 20)
+
+    rig.run(course)
+    assert rig.metrics.checkpoint_age_ratio._value.get() == pytest.approx(ratio, rel=0.5)
