@@ -28,7 +28,7 @@ def _tell(result: dict[str, object], lines: list[str], as_json: bool, out: Path 
 def pipeline(
     transactions: Annotated[int, typer.Option(help="Transactions a round.", min=20_000)] = 800_000,
     rounds: Annotated[int, typer.Option(help="Rounds; ours and the rival alternate.", min=1)] = 3,
-    cards: Annotated[int, typer.Option(help="Distinct cards.", min=100)] = 50_000,
+    cards: Annotated[int, typer.Option(help="Distinct cards.", min=100)] = 200_000,
     json_out: Json = False,
     out: Out = None,
 ) -> None:

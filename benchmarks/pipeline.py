@@ -28,16 +28,16 @@ ALERT_SHARE = 0.01
 PARTITIONS = 8
 WARM = 0.1
 PATIENCE_S = 240.0
+_OWN = ("alerts", "dead_letters", "profiles", "checkpoints")  # topics that no two runs share
 
 
-def _environment(bootstrap: str, group: str, alerts: str, dead: str, threshold: float) -> dict[str, str]:
+def _environment(bootstrap: str, group: str, topics: TopicSettings, threshold: float) -> dict[str, str]:
     prefix = "FRAUDSTREAM_"
     return {
         **os.environ,
         f"{prefix}KAFKA__BOOTSTRAP": bootstrap,
         f"{prefix}KAFKA__GROUP": group,
-        f"{prefix}TOPICS__ALERTS": alerts,
-        f"{prefix}TOPICS__DEAD_LETTERS": dead,
+        **{f"{prefix}TOPICS__{name.upper()}": getattr(topics, name) for name in _OWN},
         f"{prefix}DECISION__REVIEW_THRESHOLD": repr(threshold),
         f"{prefix}MODELS__ACKNOWLEDGE_SIMULATED": "true",
         f"{prefix}MODELS__DEVICE": "cpu",
@@ -123,9 +123,9 @@ def run(transactions: int, rounds: int, cards: int) -> dict[str, Any]:
         threshold = threshold_for(bootstrap, TopicSettings().transactions, ALERT_SHARE)
         for number in range(rounds):
             for name, contest, results in (("ours", _ours, ours), ("rival", _rival, rival)):
-                own = TopicSettings(alerts=f"{name}.alerts.{number}", dead_letters=f"{name}.dead.{number}")
+                own = TopicSettings(**{topic: f"{name}.{topic}.{number}" for topic in _OWN})
                 ensure_topics(bootstrap, product_topics(PARTITIONS, own))
-                environment = _environment(bootstrap, f"{name}-{number}", own.alerts, own.dead_letters, threshold)
+                environment = _environment(bootstrap, f"{name}-{number}", own, threshold)
                 results.append(contest(environment, total, Path(folder) / f"{name}-{number}.log"))
     return _result(ours, rival, total)
 
