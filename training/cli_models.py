@@ -36,6 +36,18 @@ def train(
     simulated: Annotated[
         bool | None, typer.Option("--simulated/--real", help="What --history holds; the worker asks for it.")
     ] = None,
+    min_frauds: Annotated[
+        int, typer.Option(help="Refuse when the training, validation or calibration part has fewer frauds.", min=1)
+    ] = 5,
+    disorder_s: Annotated[
+        float, typer.Option(help="Seconds by which a transaction of --history may be out of order.", min=0)
+    ] = 0.0,
+    matrices: Annotated[
+        Path | None, typer.Option(help="Train from this .npz of --save-matrices, without a replay.")
+    ] = None,
+    save_matrices: Annotated[
+        Path | None, typer.Option(help="Also keep the computed features and labels in this .npz.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Train detectors, calibrate and fuse them, and write a new version of the panel.
@@ -49,19 +61,26 @@ def train(
         require_extra(module, "train")
     from training.banks import feature_contract, simulated_banks
     from training.detectors import REGISTRY
-    from training.train import Options, collect, train_panel
+    from training.train import Options, check_parts, collect, load_split, save_split, train_panel
 
     if detector != "all" and detector not in REGISTRY:
         raise SettingError(f"there is no detector {detector}; name one of all, {', '.join(REGISTRY)}")
-    if history is None and warm_up_days >= days:
+    if matrices is not None and (history is not None or simulated is None):
+        raise SettingError("--matrices stands in for --history; give it alone, and say --simulated or --real with it")
+    if history is None and matrices is None and warm_up_days >= days:
         raise SettingError(f"--warm-up-days {warm_up_days:g} leaves nothing of --days {days}; use more days")
     begun = time.monotonic()
     directory = _models_folder(out)
     others = {} if detector == "all" else _kept_members(directory, detector)
-    options = Options(seed=seed, warm_up_days=warm_up_days, replace=replace)
+    options = Options(
+        seed=seed, warm_up_days=warm_up_days, replace=replace, min_frauds=min_frauds, disorder_s=disorder_s
+    )
     say = _quiet if json else _say
     with tempfile.TemporaryDirectory(prefix="fraudstream-train-") as scratch:
-        if history is not None:
+        if matrices is not None:
+            split = load_split(matrices, feature_contract())
+            check_parts(split, min_frauds)
+        elif history is not None:
             from training.samples import histories
 
             folders = histories(history)
@@ -69,6 +88,8 @@ def train(
         else:
             made = simulated_banks(Path(scratch), range(bank, bank + banks), cards, days, prevalence_bp, seed)
             split = collect(made, banks, options, say)
+    if save_matrices is not None:
+        save_split(save_matrices, split, feature_contract())
     report = train_panel(
         split,
         directory,

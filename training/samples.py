@@ -14,9 +14,10 @@ import numpy.typing as npt
 from stream.codec import read_columns
 from stream.entities.history import read_event_history
 from stream.entities.label_history import partitions_of, read_label_history
-from stream.errors import SettingError
+from stream.errors import DecodeError, SettingError
 from stream.events import Columns, Flag
 from stream.replay import PARTITIONS, History, Replay
+from training.checks import check_order
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -92,7 +93,12 @@ def histories(directory: Path) -> list[Path]:
 
 
 def read_samples(
-    directory: Path, *, bank: int, warm_up_days: float, choose: Callable[[F64], Mask] | None = None
+    directory: Path,
+    *,
+    bank: int,
+    warm_up_days: float,
+    choose: Callable[[F64], Mask] | None = None,
+    disorder_s: float = 0.0,
 ) -> Samples:
     """Read transactions, labels and, where they exist, account events and the truth, each ``<name>.parquet``.
 
@@ -109,13 +115,15 @@ def read_samples(
         Days at the start that only fill the state; late and repeated transactions are left out too.
     choose
         Tells from y which rows to keep; all when absent.
+    disorder_s
+        Seconds by which a transaction may be older than the newest one before it.
 
     Raises
     ------
     SettingError
-        No labels, or no row after the warm-up.
+        No labels, no time, not in order of time, or no row after the warm-up.
     """
-    columns, cards = read_columns(directory / "transactions.parquet")
+    columns, cards = _transactions(directory / "transactions.parquet", disorder_s)
     ids = _table(directory / "transactions.parquet", ["transaction_id"])["transaction_id"]
     position = {name: row for row, name in enumerate(ids)}
     y = _labels(directory / "labels.parquet", position)
@@ -135,6 +143,15 @@ def read_samples(
         np.where(case >= 0, case + offset, -1), story,
     )  # fmt: skip
     return replace(rest.take(told), X=X, S=S).take(kept[told])
+
+
+def _transactions(path: Path, disorder_s: float) -> tuple[Columns, list[str]]:
+    try:
+        columns, cards = read_columns(path)
+    except DecodeError as error:
+        raise SettingError(f"{path} holds what is no transaction: {error}; mend that row or leave it out") from None
+    check_order(columns.event_time, path, disorder_s)
+    return columns, cards
 
 
 def _history(directory: Path, columns: Columns, cards: Sequence[str]) -> History:

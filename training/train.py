@@ -9,12 +9,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stream.errors import SettingError
 from stream.scoring.manifest import FeatureContract, TrainingWindow, subset_key
 from training import evaluate, export
 from training.cases import cuts_for_precision
+from training.checks import MIN_FRAUDS, check_classes, check_frauds
 from training.detectors import REGISTRY, SVM, VAE, Detector, SequenceCNN
 from training.fuse import TARGETS, Fused, fit_fusion
+from training.matrices import load_parts, save_parts
 from training.samples import DAY_MS, F32, F64, Samples, join, read_samples
 
 Say = Callable[[str], None]
@@ -48,6 +49,10 @@ class Options:
     ----------
     genuine_share
         Share of genuine rows that detectors learn from; calibration undoes the sampling.
+    min_frauds
+        Reported frauds that each part of the history must have.
+    disorder_s
+        Seconds by which a transaction may be older than the newest one before it.
     """
 
     seed: int = 1
@@ -55,6 +60,8 @@ class Options:
     genuine_share: float = 0.3
     replace: bool = False
     yardstick: bool = True
+    min_frauds: int = MIN_FRAUDS
+    disorder_s: float = 0.0
 
 
 def collect(folders: Iterable[Path], count: int, options: Options, say: Say) -> Split:
@@ -70,7 +77,9 @@ def collect(folders: Iterable[Path], count: int, options: Options, say: Say) -> 
     for bank, folder in enumerate(folders):
         learn = bank < for_training
         choose = (lambda y: _some(y, options, rng)) if learn else None
-        rows = read_samples(folder, bank=bank, warm_up_days=options.warm_up_days, choose=choose)
+        rows = read_samples(
+            folder, bank=bank, warm_up_days=options.warm_up_days, choose=choose, disorder_s=options.disorder_s
+        )
         say(f"history {bank + 1}/{count}: {len(rows):,} transactions, {int(rows.y.sum()):,} reported frauds")
         if for_training:
             (train if learn else fit).append(rows)
@@ -79,14 +88,27 @@ def collect(folders: Iterable[Path], count: int, options: Options, say: Say) -> 
             train.append(rows.take(early & _some(rows.y, options, rng)))
             fit.append(rows.take(~early))
     learned, held = join(train), join(fit)
+    check_classes(np.concatenate([learned.y, held.y]), "the history")
     validation = np.isin(learned.card, _some_cards(learned.card, rng))
     split = Split(learned.take(~validation), learned.take(validation), held)
-    for name, part in (("training", split.train), ("validation", split.validation), ("calibration", split.fit)):
-        if part.y.sum() < 5:
-            raise SettingError(
-                f"the {name} part of the history has fewer than 5 reported frauds; use more cards or days"
-            )
+    check_parts(split, options.min_frauds)
     return split
+
+
+def check_parts(split: Split, least: int) -> None:
+    """Refuse a split with a part that has too few reported frauds; see `training.checks.check_frauds`."""
+    parts = ("training", split.train), ("validation", split.validation), ("calibration", split.fit)
+    check_frauds([(name, part.y) for name, part in parts], least)
+
+
+def save_split(path: Path, split: Split, code: FeatureContract) -> None:
+    """Keep a split on disk; see `training.matrices.save_parts`."""
+    save_parts(path, {"train": split.train, "validation": split.validation, "fit": split.fit}, code)
+
+
+def load_split(path: Path, code: FeatureContract) -> Split:
+    """Read a split again; see `training.matrices.load_parts`, which refuses features of another version."""
+    return Split(**load_parts(path, code))
 
 
 def _some_cards(card: np.ndarray[Any, np.dtype[np.int64]], rng: np.random.Generator) -> np.ndarray[Any, Any]:
