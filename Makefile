@@ -34,7 +34,7 @@ check: $(DEV)/.installed ## Format check, lint, types and import rules; modifies
 
 test: $(DEV)/.installed check ## Everything that must be green, on a fresh machine with no GPU
 	bash deploy/install-test-tools.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 fmt: $(DEV)/.installed ## Format and mend what can be mended
 	$(BIN)/ruff format .

@@ -11,6 +11,15 @@ import pytest
 from stream.broker import EmbeddedKafka, TopicSpec, ensure_topics
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where pytest runs in two processes, tests that start servers stay in one of them, and each file in one piece."""
+    for item in items:
+        folder = item.path.parent.name
+        group = "servers" if folder in {"kafka", "deploy"} else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The bootstrap address of a real Kafka."""
