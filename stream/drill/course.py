@@ -93,10 +93,11 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Nothing lost, extra or repeated, one chain, and the state equal where it was compared."""
+        """Nothing lost, extra or repeated, one chain, and state and labels equal where they were compared."""
         v = self.verdict
         told = not (v.lost or v.extra or v.repeats or v.dead_repeats or v.chain_problem) and v.alerts > 0
-        return told and self.state_equal is not False and not self.notes["rewound_commits"]
+        kept = self.state_equal is not False and not self.notes.get("labels_behind")
+        return told and kept and not self.notes["rewound_commits"]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -158,11 +159,11 @@ def _brokers(plan: Plan) -> EmbeddedKafka | Cluster | None:
 
 
 def _settings(plan: Plan, bootstrap: str) -> Settings:
-    """Topics and group of this drill alone; labels and account events are left out: their time is not the log's."""
+    """Topics and group of this drill alone; account events are left out: each worker reads them in its own time."""
     tag = f"drill.{plan.kind}.{uuid.uuid4().hex[:8]}"
     rules = plan.directory / "rules.toml"
     rules.write_text(RULES, "utf-8")
-    names = ("transactions", "alerts", "dead_letters", "profiles", "checkpoints")
+    names = ("transactions", "alerts", "dead_letters", "profiles", "feedback", "checkpoints")
     decision: dict[str, Any] = {"rules": rules}
     if plan.by_rules:
         decision |= {"review_threshold": 0.9997, "step_up_threshold": 0.9998, "decline_threshold": 0.9999}
@@ -175,7 +176,7 @@ def _settings(plan: Plan, bootstrap: str) -> Settings:
                 "session_timeout_s": plan.session_s,
                 "rebalance_timeout_s": 2 * plan.session_s,
             },
-            "topics": {**{name: f"{tag}.{name}" for name in names}, "feedback": "", "events": ""},
+            "topics": {**{name: f"{tag}.{name}" for name in names}, "events": ""},
             "engine": {"checkpoint_s": CHECKPOINT_S},
             "models": {"acknowledge_simulated": True, "device": "cpu"},
             "decision": decision,
@@ -228,7 +229,7 @@ def _feed(plan: Plan, settings: Settings) -> list[str]:
     seconds = FEED_S + plan.rounds * ROUND_S * (2 if plan.kind in ("rebalance", "zombie") else 1)
     days = max(3, math.ceil(seconds * plan.rate / plan.cards / 1.5))
     arguments = ["stream", "simulate", "--bootstrap", settings.kafka.bootstrap]
-    arguments += ["--topic", settings.topics.transactions, "--feedback-topic", "", "--no-events"]
+    arguments += ["--topic", settings.topics.transactions, "--feedback-topic", settings.topics.feedback, "--no-events"]
     arguments += ["--cards", str(plan.cards), "--days", str(days), "--seed", str(plan.seed), "--bank", "7001"]
     return [*arguments, "--rate", f"{plan.rate:g}"]
 
@@ -276,5 +277,7 @@ def _judge(
         equal = all(one.comparison.equal for one in found)
         rows = sum(one.comparison.rows for one in found)
         difference = next((f"[{v.partition}] {v.comparison.difference}" for v in found if not v.comparison.equal), "")
+        notes["labels"] = sum(one.side_offset for one in found)
+        notes["labels_behind"] = sum(one.side_offset - one.side_checkpoint for one in found)
         notes["state_from_checkpoint"] = sum(one.checkpoint for one in found) / max(1, sum(offsets.values()))
     return Result(plan.kind, plan.rounds, expected.transactions, verdict, recoveries, equal, rows, difference, notes)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stream.codec.native import native_cached
-from stream.entities.buckets import AMOUNT, COUNT, COUNTERS, DECLINES, NEW, Bucket
+from stream.entities.buckets import AMOUNT, COUNT, COUNTERS, DECLINES, FRAUDS, NEW, Bucket
 from stream.entities.hours import CLOSE_LAG, HOUR, first_open
 from stream.errors import FraudstreamError
 from stream.events import I64, TYPES, U8, U64, Columns, Flag
@@ -281,8 +281,18 @@ class Partials:
         return [bucket.ordered() for bucket in (*self.unsent.values(), *still)]
 
     def canonical(self) -> bytes:
-        """What is counted, in one order, for comparisons; whether closed hours were told yet is not part of it."""
-        still = [self._open[hour].bucket(hour, 0).ordered() for hour in sorted(self._open)]
+        """What is counted, in one order, for comparisons.
+
+        Whether closed hours were told yet is not part of it, nor are the frauds of the first open hour: there count the
+        labels that were read after their own hour was closed, and when they are read is not told by the log.
+        """
+        still = []
+        for hour in sorted(self._open):
+            one = self._open[hour].bucket(hour, 0)
+            if hour == self.through + 1:
+                one.counts[:, FRAUDS] = 0
+            still.append(one.ordered())
+        still = [one for one in still if len(one)]
         pieces = [_ENTRY.pack(0, one.hour, self.through, len(one)) for one in still]
         return b"".join([*pieces, *(part.tobytes() for one in still for part in (one.kinds, one.keys, one.counts))])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,10 @@ class Comparison:
         return not self.difference
 
 
-def compare(ours: Arena, theirs: Arena, horizon_ms: int = 1 << 60) -> Comparison:
-    """Compare two states of one partition at one offset.
+def compare(
+    ours: Arena, theirs: Arena, horizon_ms: int = 1 << 60, kept_ms: Mapping[str, int] | None = None
+) -> Comparison:
+    """Compare two states of one partition at one offset of its log and of the log beside it.
 
     Parameters
     ----------
@@ -38,6 +40,8 @@ def compare(ours: Arena, theirs: Arena, horizon_ms: int = 1 << 60) -> Comparison
     horizon_ms
         Rows silent for more than twice as long are as good as gone: whether they were freed already does not count,
         nor do rows that nothing ever updated.
+    kept_ms
+        Silence after which the rows of some tables may be freed, where it is another.
     """
     rows = 0
     for name in ("next_offset", "side_offset", "watermark"):
@@ -45,8 +49,8 @@ def compare(ours: Arena, theirs: Arena, horizon_ms: int = 1 << 60) -> Comparison
             return Comparison(0, f"{name}: ours {getattr(ours, name)}, theirs {getattr(theirs, name)}")
     if ours.tables.keys() != theirs.tables.keys():
         return Comparison(0, f"tables: ours {sorted(ours.tables)}, theirs {sorted(theirs.tables)}")
-    before = ours.watermark - 2 * horizon_ms
     for name, table in ours.tables.items():
+        before = ours.watermark - (kept_ms or {}).get(name, 2 * horizon_ms)
         mine, other = _living(table, before), _living(theirs.tables[name], before)
         rows += len(mine)
         difference = _first(name, mine, other, table.dtype)

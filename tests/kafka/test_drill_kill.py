@@ -26,4 +26,5 @@ def test_a_killed_worker_comes_back_with_the_state_it_would_have_had(kafka: str,
     found = result.as_dict()
     assert result.ok, found
     assert found["state_equal"] and found["state_rows"] > 300 and found["state_from_checkpoint"] > 0.5, found
+    assert found["labels"] > 10 and found["labels_behind"] == 0, found
     assert found["alerts"] > 50 and len(found["recoveries"]) == 2 and len(said) == 3

@@ -84,7 +84,7 @@ class Topics:
     def settings(self) -> Settings:
         overrides: dict[str, Any] = {
             "kafka": {"bootstrap": self.bootstrap, "group": self.group},
-            "topics": {"transactions": self.transactions, "checkpoints": self.sides.get("checkpoints", "")},
+            "topics": {"transactions": self.transactions, **{name: self.sides.get(name, "") for name in SIDES}},
             "security": {"token_key": KEY},
         }
         return load(None, overrides)

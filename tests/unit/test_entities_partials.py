@@ -114,3 +114,14 @@ def test_a_clock_that_is_ahead_counts_in_the_hour_of_the_partition() -> None:
     partials = Partials()
     partials.add(columns, np.array([0, BEGIN, BEGIN]), np.zeros(3, np.uint8), columns.flags)
     assert [(b.hour, b.counts[:, 0].tolist()) for b in partials.rows()] == [(H, [3])]
+
+
+def test_when_a_late_label_is_read_makes_no_difference_to_a_comparison() -> None:
+    known, told, never = filled(), filled(), filled()
+    clock = BEGIN + 5 * HOUR
+    assert known.add_labels([(H + 1, 0, 7, 4, 1), (H + 90, 0, 7, 4, 1)], BEGIN) == 0
+    for partials in (known, told, never):
+        partials.close(clock)
+    assert told.add_labels([(H + 1, 0, 7, 4, 1), (H + 90, 0, 7, 4, 1)], clock) == 1
+    never.add_labels([(H + 1, 0, 7, 4, 1)], clock)
+    assert known.canonical() == told.canonical() != never.canonical()

@@ -55,7 +55,19 @@ def test_offsets_and_clock_count() -> None:
     ours, theirs = arena_of(1), arena_of(1)
     theirs.watermark = 3
     assert "watermark" in compare(ours, theirs).difference
+    theirs.watermark, theirs.side_offset = ours.watermark, 2
+    assert compare(ours, theirs).difference == "side_offset: ours 0, theirs 2"
     assert "next_offset" in compare(ours, _at(arena_of(1), 5)).difference
+
+
+def test_rows_of_a_table_that_are_kept_longer_count_longer() -> None:
+    ours, theirs = arena_of(1, 2), arena_of(1, 2)
+    for arena in (ours, theirs):
+        arena.watermark = 10_000
+        spend(arena.tables["card"], keys(2), 9_000)
+    ours.tables["card"].evict(5_000, 10)
+    assert "only in theirs" in compare(ours, theirs, 4_000, {"card": 9_500}).difference
+    assert compare(ours, theirs, 4_000, {"device": 9_500}).equal
 
 
 def _at(arena: Arena, offset: int) -> Arena:
