@@ -1,7 +1,8 @@
 """A worker at a steady rate for minutes, with new cards all the time: its resident memory has to stay flat.
 
 Event time runs faster than the clock, so that the horizon passes several times: cards that fell silent are forgotten as
-fast as new ones come. The slope is that of a straight line through the resident memory after the warm-up.
+fast as new ones come. What else is bounded (tokens remembered, merchants known) is full when the warm-up ends. The
+slope is that of a straight line through the resident memory after it; what the rows alone take is told beside.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from stream.settings import TopicSettings
 PARTITIONS = 8
 HORIZON_DAYS = 1.0
 HORIZONS = 6.0  # of event time in a run
-NEW_CARDS = 600  # a second; as many pay at a moment as come within a horizon
+COMING = 400_000  # cards until the warm-up ends: more than a worker remembers the tokens of, so that this is full then
+SHOPS = 2_000
 SLICE_S = 0.05
 PATIENCE_S = 240.0
 WARM = 0.5  # share of the run in which memory may grow: two horizons pass before the first card is forgotten
@@ -78,11 +80,11 @@ class Feed(threading.Thread):
     def _slice(self, now: int, share: float) -> tuple[list[bytes], list[bytes]]:
         n = int(self.rate * SLICE_S)
         # over a run the window moves on by its own width once a horizon
-        active = int(NEW_CARDS * self.seconds / HORIZONS)
+        active = active_cards()
         first = int(share * HORIZONS * active)
         cards = first + self._rng.integers(0, active, n)
         self.cards = first + active
-        shops = self._rng.zipf(1.3, n) % 20_000
+        shops = self._rng.zipf(1.3, n) % SHOPS
         cents = self._rng.integers(100, 20_000, n)
         step = SLICE_S * self.speed * 1000 / n
         rows = zip(range(self.sent, self.sent + n), cards.tolist(), shops.tolist(), cents.tolist(), strict=True)
@@ -92,6 +94,11 @@ class Feed(threading.Thread):
             at = now + int(i * step)
             values.append(BODY % (number, at, card, card // 2, shop, shop * 3 + card % 3, cent // 100, cent % 100))
         return keys, values
+
+
+def active_cards() -> int:
+    """How many pay at a moment; as many come within a horizon."""
+    return int(COMING / (1 + WARM * HORIZONS))
 
 
 def _environment(bootstrap: str) -> dict[str, str]:
@@ -152,7 +159,7 @@ def _soak(
 ) -> dict[str, Any]:
     speed = HORIZONS * HORIZON_DAYS * 86_400 / seconds
     feed = Feed(bootstrap, rate, seconds, speed)
-    began, samples = time.monotonic(), list[tuple[float, float, float, float]]()
+    began, samples = time.monotonic(), list[tuple[float, ...]]()
     feed.start()
     while feed.is_alive():
         time.sleep(1.0)
@@ -160,8 +167,8 @@ def _soak(
         if worker.poll() is not None:
             raise FraudstreamError(f"the worker ended: {log.read_text(errors='replace')[-500:]}")
         if got:
-            lag, rows = got.get("fraud_lag_messages", 0.0), got.get("fraud_state_rows", 0.0)
-            samples.append((time.monotonic() - began, _resident_mb(worker.pid), lag, rows))
+            told = [got.get(f"fraud_{name}", 0.0) for name in ("lag_messages", "state_rows", "state_bytes")]
+            samples.append((time.monotonic() - began, _resident_mb(worker.pid), *told))
     if feed.error is not None:
         raise FraudstreamError(f"the feed failed: {feed.error!r}")
     return _result(samples, feed, seconds, scrape(address))
@@ -172,10 +179,8 @@ def _resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _result(
-    samples: list[tuple[float, float, float, float]], feed: Feed, seconds: float, last: dict[str, float]
-) -> dict[str, Any]:
-    at, resident, lag, rows = np.array(samples).T
+def _result(samples: list[tuple[float, ...]], feed: Feed, seconds: float, last: dict[str, float]) -> dict[str, Any]:
+    at, resident, lag, rows, state = np.array(samples).T
     warm = at >= WARM * seconds
     slope, level = np.polyfit(at[warm] / 60, resident[warm], 1)
     return {
@@ -193,10 +198,15 @@ def _result(
             "end": float(resident[-1]),
         },
         "slope_mb_per_minute": float(slope),
+        "state_mb": {"warm": float(state[warm][0] / 1e6), "end": float(state[-1] / 1e6)},
+        "profile_entities": last.get("fraud_profile_entities", 0.0),
         "slope_percent_per_minute": float(100 * slope / np.mean(resident[warm])),
         "lag_max": float(lag[warm].max()),
         "processed": last.get("fraud_transactions_total", 0.0),
-        "series": [{"s": round(s), "mb": round(mb, 1), "rows": int(n)} for s, mb, _, n in samples[::10]],
+        "series": [
+            {"s": round(s), "mb": round(mb, 1), "rows": int(n), "state_mb": round(held / 1e6, 1)}
+            for s, mb, _, n, held in samples[::10]
+        ],
     }
 
 
@@ -210,4 +220,5 @@ def describe(result: dict[str, Any]) -> list[str]:
         f"resident: {mb['start']:,.0f} MB at start, {mb['warm']:,.0f} after warm-up, {mb['end']:,.0f} at the end",
         f"slope after warm-up: {result['slope_mb_per_minute']:+.2f} MB a minute "
         f"({result['slope_percent_per_minute']:+.2f} %); largest lag {result['lag_max']:,.0f} messages",
+        f"rows: {result['state_mb']['warm']:,.1f} MB after warm-up, {result['state_mb']['end']:,.1f} at the end",
     ]
