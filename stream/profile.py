@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class StreamProfile:
         """What models and rules see, in the order of the columns of X."""
         return self.program.features
 
-    @property
+    @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the features."""
         return tuple(feature.name for feature in self.program.features)
