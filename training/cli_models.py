@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    detector: Annotated[str, typer.Argument(help="all, or one detector: vae, cnn, svm.")] = "all",
+    detector: Annotated[str, typer.Argument(help="all, or one detector: vae, cnn, svm, gbdt.")] = "all",
     history: Annotated[
         Path | None,
         typer.Option(help="Folder with transactions, labels and perhaps events (.parquet), or of such folders."),
@@ -57,7 +57,7 @@ def train(
 
     Example: fraudstream train all --out my-models --cards 500 --days 60
     """
-    for module in ("torch", "sklearn", "onnx", "onnxscript"):
+    for module in ("torch", "sklearn", "onnx", "onnxscript", "lightgbm", "onnxmltools"):
         require_extra(module, "train")
     from training.banks import feature_contract, simulated_banks
     from training.detectors import REGISTRY

@@ -17,6 +17,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "vae": {"steps": 120},
     "cnn": {"epochs": 15, "patience": 15},
     "svm": {"landmarks": 24},
+    "gbdt": {"trees": 40},
 }
 CASES = [*REGISTRY, "cnn with the current row"]
 
