@@ -16,6 +16,7 @@ DEFAULT_PARTITIONS = 8
 _LARGEST_MESSAGE = str(12 * 1024 * 1024)
 _APPENDED = "LogAppendTime"
 _HOUR_MS = 3600 * 1000
+_SWEPT_SEGMENT = 8 << 20  # bytes; the checkpoint of a partition has tens to hundreds of megabytes
 _DAY_MS = 24 * _HOUR_MS
 
 
@@ -48,12 +49,10 @@ def product_topics(partitions: int = DEFAULT_PARTITIONS, names: TopicSettings | 
     nothing goes within an hour, so that who follows them misses none.
     """
     names = names or TopicSettings()
-    compacted = {
-        "cleanup.policy": "compact",
-        "segment.bytes": str(64 << 20),
-        "min.cleanable.dirty.ratio": "0.1",
-        "delete.retention.ms": "60000",
-    }
+    compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "delete.retention.ms": "60000"}
+    # only closed segments are compacted: small ones, and none stays open for long
+    swept = {**compacted, "segment.bytes": str(_SWEPT_SEGMENT), "max.compaction.lag.ms": str(_HOUR_MS // 6)}
+    told = {**compacted, "segment.bytes": str(64 << 20), "min.compaction.lag.ms": str(_HOUR_MS)}
     large = {"max.message.bytes": _LARGEST_MESSAGE}
     topics = {
         names.transactions: TopicSpec(partitions, {**large, "message.timestamp.type": _APPENDED}),
@@ -61,8 +60,8 @@ def product_topics(partitions: int = DEFAULT_PARTITIONS, names: TopicSettings | 
         names.dead_letters: TopicSpec(partitions, {**large, "retention.ms": str(30 * _DAY_MS)}),
         names.feedback: TopicSpec(partitions, {"retention.ms": "-1"}),
         names.events: TopicSpec(partitions, {"retention.ms": str(40 * _DAY_MS), "message.timestamp.type": _APPENDED}),
-        names.checkpoints: TopicSpec(partitions, {**large, **compacted}),
-        names.profiles: TopicSpec(partitions, {**large, **compacted, "min.compaction.lag.ms": str(_HOUR_MS)}),
+        names.checkpoints: TopicSpec(partitions, {**large, **swept}),
+        names.profiles: TopicSpec(partitions, {**large, **told}),
     }
     return {name: spec for name, spec in topics.items() if name}
 
