@@ -57,6 +57,7 @@ drills: $(DEV)/.installed ## Break a running worker in every way there is and co
 	$(BIN)/fraudstream drill rebalance --rounds 6 --compare-state
 	$(BIN)/fraudstream drill broker --rounds 4 --compare-state
 	$(BIN)/fraudstream drill zombie --rounds 4 --compare-state
+	$(BIN)/fraudstream drill zombie --rounds 2 --without-rules
 
 soak: $(DEV)/.installed ## Ten minutes at 20,000 a second with new cards all the time: memory has to stay flat
 	$(BIN)/fraudstream bench soak

@@ -24,6 +24,9 @@ def command(
     directory: Annotated[Path, typer.Option("--dir", help="Takes logs, and the broker's data while it runs.")] = Path(
         ".run/drill"
     ),
+    without_rules: Annotated[
+        bool, typer.Option("--without-rules", hidden=True, help="Workers without the rules against a second writer.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Run a worker on a simulated stream and kill it, stop it, rebalance it or stop its broker, round after round.
@@ -39,7 +42,7 @@ def command(
         fraudstream drill rebalance --rounds 3
     """
     from stream.cliutil import emit_json
-    from stream.drill import Plan, run
+    from stream.drill import CARELESS, WORKER, Plan, run
 
     def say(line: str) -> None:
         sys.stderr.write(line + "\n")
@@ -52,11 +55,12 @@ def command(
         seed=seed,
         compare_state=compare_state,
         bootstrap=bootstrap,
+        worker=CARELESS if without_rules else WORKER,
     )
     result = run(plan, say)
     if as_json:
         emit_json(result.as_dict())
     else:
         typer.echo("\n".join(f"{name:<22} {value}" for name, value in result.as_dict().items()))
-    if not result.ok:
+    if not (result.two_writers if without_rules else result.ok):  # the control has to fail
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ simulate ──► transactions ──► worker(s) ──► alerts, dead lette
 
 from __future__ import annotations
 
-from stream.drill.course import Plan, run
+from stream.drill.course import CARELESS, WORKER, Plan, run
 from stream.drill.rounds import KINDS
 
-__all__ = ["KINDS", "Plan", "run"]
+__all__ = ["CARELESS", "KINDS", "WORKER", "Plan", "run"]

@@ -31,6 +31,8 @@ OWN_BROKERS = ("broker", "zombie")
 FEED_S = 120.0
 DRAIN_S = 120.0
 CHECKPOINT_S = 5.0
+WORKER = ("stream", "worker")
+CARELESS = ("stream.drill.careless",)  # the control: a drill of it has to fail
 KEY = "drill-key-of-no-worth-0123456789"
 RULES = """version = "1"
 
@@ -72,7 +74,7 @@ class Plan:
     session_s: float = 3.0
     compare_state: bool = False
     bootstrap: str | None = None
-    worker: Sequence[str] = ("stream", "worker")
+    worker: Sequence[str] = WORKER
     panel: PanelLike | None = None
     by_rules: bool = True
 
@@ -99,6 +101,12 @@ class Result:
         kept = self.state_equal is not False and not self.notes.get("labels_behind")
         return told and kept and not self.notes["rewound_commits"]
 
+    @property
+    def two_writers(self) -> bool:
+        """A second writer shows: a fork or repeat in the chain, or a commit that went back."""
+        v = self.verdict
+        return bool(v.chain_problem or v.repeats or self.notes["rewound_commits"])
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         v = self.verdict
@@ -121,6 +129,7 @@ class Result:
             "alerts_by_score_alone": v.by_score_alone,
             "dead_letters": v.dead,
             **self.notes,
+            "two_writers": self.two_writers,
             "ok": self.ok,
         }
 
