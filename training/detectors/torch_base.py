@@ -82,8 +82,8 @@ def batches(n: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
     yield from torch.split(torch.randperm(n, generator=generator), size)
 
 
-def export_graph(module: nn.Module, example: dict[str, Tensor], path: Path) -> None:
-    """Export a module in evaluation mode; every input's first dimension is the batch, the output is ``score``."""
+def export_graph(module: nn.Module, example: dict[str, Tensor], path: Path, output: str = "score") -> None:
+    """Export a module in evaluation mode; every input's first dimension is the batch; `output` names the result."""
     module.eval()
     batch = torch.export.Dim("batch", min=1)
     quiet = logging.getLogger("torch.onnx")
@@ -97,7 +97,7 @@ def export_graph(module: nn.Module, example: dict[str, Tensor], path: Path) -> N
                 tuple(example.values()),
                 dynamo=True,
                 input_names=list(example),
-                output_names=["score"],
+                output_names=[output],
                 dynamic_shapes=tuple({0: batch} for _ in example),
                 verbose=False,
                 optimize=True,
