@@ -1,0 +1,135 @@
+"""The Numenta Anomaly Benchmark: an LSTM that learns online, judged with NAB's threshold and with one fixed before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.detectors.base import F64
+from training.forecast.anomaly import score_series
+from training.forecast.online import online_residuals, prepare
+from training.protocols.nab_choice import LEARNING, SCORING, THRESHOLD
+from training.protocols.nab_data import Nab, read_nab
+from training.protocols.nab_scoring import PROFILES, Sweep
+from training.protocols.table import Row, Source, Table
+
+SEEDS = 4
+GOALS = {"oracle": 71.0, "fixed": 65.0}
+OURS = "LSTM + records"
+
+
+def run(data: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Table:
+    """Score every file once per seed and judge the scores.
+
+    Parameters
+    ----------
+    data
+        Folder with NAB; see `training.protocols.nab_data.read_nab`.
+    quick
+        Every sixth file and one seed.
+    seed
+        The first of the seeds.
+    say
+        Takes progress.
+    """
+    nab = read_nab(data, quick)
+    prepared = [prepare(file.values, file.hours, file.marked.probation) for file in nab.files]
+    seeds = list(range(seed, seed + (1 if quick else SEEDS)))
+    by_seed: list[list[F64]] = []
+    for one in seeds:
+        residuals = online_residuals(prepared, LEARNING, one, _progress(say, one, seeds))
+        by_seed.append(
+            [score_series(p.target, r, p.probation, SCORING) for p, r in zip(prepared, residuals, strict=True)]
+        )
+    without = [score_series(p.target, np.full(len(p.target), np.nan), p.probation, SCORING) for p in prepared]
+    return table_of(nab, by_seed, without, seeds, quick)
+
+
+def table_of(nab: Nab, by_seed: list[list[F64]], without: list[F64], seeds: list[int], quick: bool) -> Table:
+    """Judge scores: of each seed, of their mean, of value records alone, and the published ones again."""
+    each = [_figures(nab, scores) for scores in by_seed]
+    mean = {name: float(np.mean([figures[name] for figures in each])) for name in each[0]}
+    spread = {name: _interval([figures[name] for figures in each]) for name in each[0]} if len(each) > 1 else {}
+    together = [np.mean([scores[k] for scores in by_seed], axis=0) for k in range(len(nab.files))]
+    rows = [
+        Row(OURS, f"mean of {len(seeds)} seeds", "ours", mean, spread, f"fixed threshold {THRESHOLD:g}"),
+        Row(OURS, "scores of all seeds averaged", "ours", _figures(nab, together)),
+        Row("value records alone", "no forecaster", "control", _figures(nab, without)),
+        *_published(nab),
+    ]
+    return Table(
+        protocol="nab",
+        chosen={"learning": asdict(LEARNING), "scoring": asdict(SCORING), "threshold": THRESHOLD},
+        rows=rows,
+        headings=("standard", "low FP", "low FN", "fixed standard", "fixed low FP", "fixed low FN"),
+        goals=_goals(mean),
+        notes=_notes(nab, quick),
+        details={"seeds": seeds, "by_seed": each, "files": [file.name for file in nab.files]},
+    )
+
+
+def _figures(nab: Nab, scores: list[F64]) -> dict[str, float]:
+    marked = [file.marked for file in nab.files]
+    out: dict[str, float] = {}
+    for name, profile in PROFILES.items():
+        sweep = Sweep(marked, scores, profile)
+        best, threshold = sweep.best()
+        out[name], out[f"fixed {name}"] = best, sweep.at(THRESHOLD)
+        if name == "standard":
+            out["best threshold"] = threshold
+    return out
+
+
+def _published(nab: Nab) -> list[Row]:
+    marked = [file.marked for file in nab.files]
+    rows = []
+    for detector, scores in nab.scores.items():
+        again = {name: Sweep(marked, scores, profile).best()[0] for name, profile in PROFILES.items()}
+        rows.append(Row(detector, "its published scores, our scorer", "yardstick", again))
+    source: Source = "published"
+    rows += [Row(name, "as published", source, figures) for name, figures in nab.results.items() if name != "null"]
+    return sorted(rows, key=lambda row: (row.source, -row.figures.get("standard", 0.0)), reverse=False)
+
+
+def _goals(mean: dict[str, float]) -> list[dict[str, Any]]:
+    pairs = (
+        ("standard profile, NAB's threshold", "standard", GOALS["oracle"]),
+        (f"standard profile, threshold {THRESHOLD:g} fixed beforehand", "fixed standard", GOALS["fixed"]),
+    )
+    return [
+        {"goal": f"{text} >= {goal:g}", "reached": round(mean[name], 2), "met": mean[name] >= goal}
+        for text, name, goal in pairs
+    ]
+
+
+def _notes(nab: Nab, quick: bool) -> list[str]:
+    notes = [
+        "NAB chooses its one threshold with the labels; 'fixed' uses a threshold chosen on series that we plant.",
+        "The recipe's shape was known from an earlier exploration that had seen NAB's labels (about 400 combinations); "
+        "nothing was chosen on them here.",
+        "'low FP' and 'random' may exceed the published figure by a little: all thresholds are tried here.",
+    ]
+    if quick:
+        notes.append(f"Quick: {len(nab.files)} files and one seed; not comparable with published figures.")
+    return notes
+
+
+def _interval(values: list[float]) -> tuple[float, float]:
+    half = 1.96 * float(np.std(values, ddof=1)) / float(np.sqrt(len(values)))
+    return float(np.mean(values)) - half, float(np.mean(values)) + half
+
+
+def _progress(say: Callable[[str], None], seed: int, seeds: list[int]) -> Callable[[int, int], None]:
+    told = [-1]
+
+    def tell(done: int, of: int) -> None:
+        tenth = 10 * done // of
+        if tenth > told[0]:
+            told[0] = tenth
+            say(f"seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}): {done:,} of {of:,} points")
+
+    return tell
