@@ -28,14 +28,27 @@ class GBDT(Detector):
         Share of each tree's answer that is added.
     column_share
         Share of the columns that a tree may look at.
+    bins
+        Most cuts that are tried in a column; few blur amounts.
+    genuine_share
+        Share of the genuine rows that a tree may look at.
     """
 
     name = "gbdt"
     kind = "tabular"
     supervised = True
 
-    def __init__(self, trees: int = 90, leaves: int = 10, rate: float = 0.2, column_share: float = 0.5) -> None:
+    def __init__(
+        self,
+        trees: int = 90,
+        leaves: int = 10,
+        rate: float = 0.2,
+        column_share: float = 0.5,
+        bins: int = 127,
+        genuine_share: float = 1.0,
+    ) -> None:
         self.trees, self.leaves, self.rate, self.column_share = trees, leaves, rate, column_share
+        self.bins, self.genuine_share = bins, genuine_share
         self.booster: lightgbm.Booster | None = None
 
     def fit(
@@ -50,7 +63,7 @@ class GBDT(Detector):
             train, held = split_last(len(X))
             validation = X[held], labels[held]
         rows, truth = np.asarray(validation[0], np.float32), np.asarray(validation[1], np.float64)
-        known = lightgbm.Dataset(X[train], labels[train], params={"verbose": -1})
+        known = lightgbm.Dataset(X[train], labels[train], params={"verbose": -1, "max_bin": self.bins})
         grown = lightgbm.train(
             self._settings(train.stop, seed),
             known,
@@ -72,13 +85,19 @@ class GBDT(Detector):
             "min_sum_hessian_in_leaf": 1e-2,
             "feature_fraction": self.column_share,
             "lambda_l2": 2.0,
-            "max_bin": 127,
+            "max_bin": self.bins,
+            **self._sampling(),
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
             "num_threads": 1,
             "verbose": -1,
         }
+
+    def _sampling(self) -> dict[str, Any]:
+        if self.genuine_share >= 1.0:
+            return {}
+        return {"pos_bagging_fraction": 0.9, "neg_bagging_fraction": self.genuine_share, "bagging_freq": 1}
 
     def raw_score(self, X: Inputs) -> F64:
         """Log odds (n,) float64, higher = riskier."""
