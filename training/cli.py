@@ -5,8 +5,12 @@ The only library-facing place that knows both the simulator and the trainers: mo
 
 from __future__ import annotations
 
+from training.cli_audit import app as audit
 from training.cli_data import replay, simulate
 from training.cli_evaluate import evaluate
+from training.cli_forecast import forecast
+from training.cli_gan import app as synthesize
 from training.cli_models import train
+from training.cli_risk import app as risk
 
-__all__ = ["evaluate", "replay", "simulate", "train"]
+__all__ = ["audit", "evaluate", "forecast", "replay", "risk", "simulate", "synthesize", "train"]

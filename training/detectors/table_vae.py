@@ -157,7 +157,7 @@ class TableVAE(TorchDetector[TableNet]):
 
     def _train(self, net: TableNet, rows: F32, generator: torch.Generator) -> None:
         z, missing = (torch.cat(part) for part in zip(*(net.scores(x) for x in _blocks(rows)), strict=True))
-        optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+        optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=self.steps)
         size, done, beta = min(256, len(rows)), 0, _BETA[self.mode]
         while done < self.steps:
