@@ -1,4 +1,4 @@
-"""Real card payments (ULB subset): genuine rows of the first day alone teach what is usual; then five folds with labels.
+"""Real card payments (ULB subset): genuine rows of one day teach what is usual; then five folds with labels.
 
 Time is never an input: it says when a row was collected. The rows of the first hour are in no training and no test.
 """
@@ -59,7 +59,7 @@ def run(data: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Ta
         headings=("auc", "auc_day1", "recall_01", "recall_1", "ap_prevalence"),
         goals=_goals(one_class, folds),
         notes=_notes(cards, len(splits), quick),
-        details={name: part for name, part in one_class.items()},
+        details=dict(one_class),
     )
 
 
