@@ -169,8 +169,8 @@ def verdict(rows: list[dict[str, Any]], failed: dict[str, str]) -> list[str]:
     out = []
     for row in others:
         if row["model"] in {"naive", "seasonal naive"} and (row["mase"] <= ours["mase"] or row["crps"] <= ours["crps"]):
-            measures = [name for name in ("mase", "crps") if row[name] <= ours[name]]
-            out.append(f"{row['model']} wins on {' and '.join(measures).upper()} here")
+            measures = [name.upper() for name in ("mase", "crps") if row[name] <= ours[name]]
+            out.append(f"{row['model']} wins on {' and '.join(measures)} here")
     sure = [row["model"] for row in others if row["dm"]["p"] < 0.05 and row["dm"]["difference"] > 0]
     lost = [row["model"] for row in others if row["dm"]["p"] < 0.05 and row["dm"]["difference"] < 0]
     level = [row["model"] for row in others if row["dm"]["p"] >= 0.05]

@@ -6,12 +6,13 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from training.detectors.base import F64
 from training.forecast.market import base_levels, ewma_volatility
 from training.forecast.measures import LEVELS
 
-_RECENT = 1000
+_RECENT = 500
 
 
 class Baseline:
@@ -130,7 +131,7 @@ class Ets(Baseline):
     def fit(self, history: F64) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self._params = self._model(history[-_RECENT:]).fit(disp=False, maxiter=200).params
+            self._params = self._model(history[-_RECENT:]).fit(disp=False, maxiter=100).params
 
     def forecast(self, history: F64) -> F64:
         recent = history[-_RECENT:]
@@ -147,27 +148,27 @@ class Ets(Baseline):
         seasonal = "add" if 1 < self.season <= 24 and len(history) > 3 * self.season else None
         periods = self.season if seasonal else None
         return ETSModel(
-            history, error="add", trend="add", damped_trend=True, seasonal=seasonal, seasonal_periods=periods
+            pd.Series(history), error="add", trend="add", damped_trend=True, seasonal=seasonal, seasonal_periods=periods
         )
 
 
 class Arima(Baseline):
-    """ARIMA of the order with the least AIC among six (statsmodels)."""
+    """ARIMA of the order with the least AIC among four (statsmodels)."""
 
     name = "ARIMA"
-    orders = ((0, 1, 0), (0, 1, 1), (1, 1, 0), (1, 1, 1), (2, 1, 2), (2, 0, 1))
+    orders = ((0, 1, 1), (1, 1, 1), (2, 1, 2), (2, 0, 1))
 
     def fit(self, history: F64) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fits = [self._model(history[-_RECENT:], order).fit(disp=False, maxiter=80) for order in self.orders]
+            fits = [self._model(history[-_RECENT:], order).fit(disp=False, maxiter=40) for order in self.orders]
         best = min(fits, key=lambda fit: float(fit.aic) if np.isfinite(fit.aic) else np.inf)
         self._order, self._params = self.orders[fits.index(best)], best.params
 
     def forecast(self, history: F64) -> F64:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ahead = self._model(history[-_RECENT:], self._order).smooth(self._params).get_forecast(self.horizon)
+            ahead = self._model(history[-_RECENT:], self._order).filter(self._params).get_forecast(self.horizon)
         return normal(np.asarray(ahead.predicted_mean, np.float64), np.asarray(ahead.se_mean, np.float64))
 
     def _model(self, history: F64, order: tuple[int, int, int]) -> Any:

@@ -25,7 +25,9 @@ def draw_fan(series: Series, quantiles: F64, path: Path, shown: int) -> None:
     last = float(series.values[-1])
     for low, high, alpha in _BANDS:
         edges = [[last, *quantiles[:, int(abs(LEVELS - level).argmin())].tolist()] for level in (low, high)]
-        axes.fill_between(dates, edges[0], edges[1], color="#c2571a", alpha=alpha, linewidth=0, label=f"{high - low:.0%}")
+        axes.fill_between(
+            dates, edges[0], edges[1], color="#c2571a", alpha=alpha, linewidth=0, label=f"{high - low:.0%}"
+        )
     axes.plot(dates, [last, *quantiles[:, MEDIAN].tolist()], color="#c2571a", linewidth=1.4, label="median")
     axes.set_ylabel(series.name)
     axes.grid(alpha=0.25, linewidth=0.5)

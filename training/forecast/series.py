@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,10 +135,18 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in {".parquet", ".pq"}:
             return pd.read_parquet(path)
-        return pd.read_csv(path, sep=None, engine="python")
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+        return _csv(path)
+    except (OSError, ValueError, csv.Error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SettingError(f"{path.name} cannot be read as a table ({reason}); give a CSV or Parquet file") from None
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """Take the separator that the first lines show; a single column shows none."""
+    try:
+        return pd.read_csv(path, sep=None, engine="python")
+    except csv.Error:
+        return pd.read_csv(path)
 
 
 def _names(frame: pd.DataFrame) -> str:

@@ -11,15 +11,17 @@ import numpy as np
 
 from training.detectors.base import F64
 from training.forecast.anomaly import score_series
-from training.forecast.online import online_residuals, prepare
+from training.forecast.online import Prepared, online_residuals, prepare
 from training.protocols.nab_choice import LEARNING, SCORING, THRESHOLD
 from training.protocols.nab_data import Nab, read_nab
 from training.protocols.nab_scoring import PROFILES, Sweep
+from training.protocols.nab_vus import PUBLISHED, TSB_FILES, tsb_vus
 from training.protocols.table import Row, Source, Table
 
 SEEDS = 4
 GOALS = {"oracle": 71.0, "fixed": 65.0}
 OURS = "LSTM + records"
+_SMOOTH = 10
 
 
 def run(data: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Table:
@@ -39,18 +41,18 @@ def run(data: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Ta
     nab = read_nab(data, quick)
     prepared = [prepare(file.values, file.hours, file.marked.probation) for file in nab.files]
     seeds = list(range(seed, seed + (1 if quick else SEEDS)))
-    by_seed: list[list[F64]] = []
-    for one in seeds:
-        residuals = online_residuals(prepared, LEARNING, one, _progress(say, one, seeds))
-        by_seed.append(
-            [score_series(p.target, r, p.probation, SCORING) for p, r in zip(prepared, residuals, strict=True)]
-        )
+    residuals = [online_residuals(prepared, LEARNING, one, _progress(say, one, seeds)) for one in seeds]
+    return judge(nab, prepared, residuals, seeds, quick)
+
+
+def judge(nab: Nab, prepared: list[Prepared], residuals: list[list[F64]], seeds: list[int], quick: bool) -> Table:
+    """Score the residuals of each seed and make the table."""
+    by_seed = [
+        [score_series(p.target, r, p.probation, SCORING) for p, r in zip(prepared, found, strict=True)]
+        for found in residuals
+    ]
     without = [score_series(p.target, np.full(len(p.target), np.nan), p.probation, SCORING) for p in prepared]
-    return table_of(nab, by_seed, without, seeds, quick)
-
-
-def table_of(nab: Nab, by_seed: list[list[F64]], without: list[F64], seeds: list[int], quick: bool) -> Table:
-    """Judge scores: of each seed, of their mean, of value records alone, and the published ones again."""
+    smooth = [[_smoothed(r) for r in found] for found in residuals]
     each = [_figures(nab, scores) for scores in by_seed]
     mean = {name: float(np.mean([figures[name] for figures in each])) for name in each[0]}
     spread = {name: _interval([figures[name] for figures in each]) for name in each[0]} if len(each) > 1 else {}
@@ -59,13 +61,14 @@ def table_of(nab: Nab, by_seed: list[list[F64]], without: list[F64], seeds: list
         Row(OURS, f"mean of {len(seeds)} seeds", "ours", mean, spread, f"fixed threshold {THRESHOLD:g}"),
         Row(OURS, "scores of all seeds averaged", "ours", _figures(nab, together)),
         Row("value records alone", "no forecaster", "control", _figures(nab, without)),
+        *_tsb_rows(nab, by_seed[0], smooth[0]),
         *_published(nab),
     ]
     return Table(
         protocol="nab",
         chosen={"learning": asdict(LEARNING), "scoring": asdict(SCORING), "threshold": THRESHOLD},
         rows=rows,
-        headings=("standard", "low FP", "low FN", "fixed standard", "fixed low FP", "fixed low FN"),
+        headings=("standard", "low FP", "low FN", "fixed standard", "fixed low FP", "fixed low FN", "VUS-PR"),
         goals=_goals(mean),
         notes=_notes(nab, quick),
         details={"seeds": seeds, "by_seed": each, "files": [file.name for file in nab.files]},
@@ -93,6 +96,33 @@ def _published(nab: Nab) -> list[Row]:
     source: Source = "published"
     rows += [Row(name, "as published", source, figures) for name, figures in nab.results.items() if name != "null"]
     return sorted(rows, key=lambda row: (row.source, -row.figures.get("standard", 0.0)), reverse=False)
+
+
+def _smoothed(residuals: F64) -> F64:
+    """Mean residual of the last ten points, a score for every point rather than an alarm."""
+    filled = np.nan_to_num(residuals)
+    sums = np.cumsum(np.concatenate((np.zeros(_SMOOTH), filled)))
+    return (sums[_SMOOTH:] - sums[:-_SMOOTH]) / _SMOOTH
+
+
+def _tsb_rows(nab: Nab, alarms: list[F64], smooth: list[F64]) -> list[Row]:
+    """VUS-PR on the files that TSB-AD took, with the standard error over files; our first seed."""
+    rows = []
+    kinds: list[tuple[str, Source, list[F64]]] = [
+        (OURS, "ours", alarms),
+        ("LSTM residuals, mean of 10 points", "ours", smooth),
+        *((name, "yardstick", nab.scores[name]) for name in ("ARTime", "numenta") if name in nab.scores),
+    ]
+    for name, source, scores in kinds:
+        found = np.array(list(tsb_vus(nab.files, scores).values()))
+        if len(found) > 1:
+            error = float(found.std(ddof=1) / np.sqrt(len(found)))
+            setting = f"{len(found)} series of TSB-AD"
+            note = f"standard error {error:.3f} over series"
+            rows.append(Row(name, setting, source, {"VUS-PR": float(found.mean())}, note=note))
+    if rows and len(found) == len(TSB_FILES):
+        rows += [Row(name, "14 series of TSB-AD", "published", {"VUS-PR": value}) for name, value in PUBLISHED.items()]
+    return rows
 
 
 def _goals(mean: dict[str, float]) -> list[dict[str, Any]]:
