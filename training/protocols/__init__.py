@@ -13,6 +13,7 @@ PROTOCOLS = {
     "fdh": "training.protocols.fdh",
     "adbench": "training.protocols.adbench",
     "nab": "training.protocols.nab",
+    "prices": "training.protocols.prices",
     "ulb": "training.protocols.ulb",
     "german": "training.protocols.german",
 }
