@@ -129,6 +129,15 @@ class Explainer:
         found: list[list[int]] = np.take_along_axis(candidates, best, axis=2)[:, :, 0].tolist()
         return found
 
+    def without(self, X: F32, S: F32, columns: Sequence[Sequence[int]]) -> tuple[F32, F32]:
+        """Give model inputs of alerts whose features at some columns, each alert's own, are as usual; copies."""
+        xs, ss = X.copy(), S.copy()
+        for i, some in enumerate(columns):
+            xs[i, list(some)] = self.neutral_features[list(some)]
+            for channel in (channel for column in some for channel in self._feature_channels.get(column, ())):
+                ss[i, :, channel] = self._usual_channel(S[i : i + 1], channel)[0]
+        return xs, ss
+
     def _usual_channel(self, S: F32, channel: int) -> F32:
         """One channel (n, K) with its neutral value at the steps that exist."""
         return np.where(S[:, :, self._present] > 0.5, self.neutral_sequence[channel], S[:, :, channel])

@@ -5,23 +5,57 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from stream.errors import SettingError
 from stream.features import FEATURE_NAMES, FEATURES_HASH, FEATURES_VERSION, SEQUENCE_CHANNELS
 from stream.scoring import Panel
 from stream.scoring.manifest import FeatureContract
-from training.evaluate import judge
-from training.samples import Samples, read_samples
+from training.causes import Causes
+from training.evaluate import at_cut, boosting, ranking
+from training.judged import Fusion, Judged, Yardstick, score_rows, together
+from training.samples import DAY_MS, Samples, join, read_samples
+from training.thorough import thorough
 
 START = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 _SEASON = 47  # days between the starts of two banks, so that models do not learn one season
+_YARDSTICK_BANKS = range(1, 13)  # those that the shipped detectors learned from
+_HONEST_SHARE = 0.3
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Frauds:
+    """What fraudsters do: shares as in `training.data.simulator.generate`; None as each bank draws it."""
+
+    adaptive: float | None = None
+    refused: float | None = None
+    unreported: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large simulated banks are, and what their fraudsters do."""
+
+    cards: int
+    days: int
+    seed: int
+    frauds: Frauds = Frauds()
 
 
 def simulated_banks(
-    scratch: Path, banks: range, cards: int, days: int, prevalence_bp: float, seed: int
+    scratch: Path,
+    banks: Sequence[int],
+    cards: int,
+    days: int,
+    prevalence_bp: float,
+    seed: int,
+    frauds: Frauds | None = None,
 ) -> Iterator[Path]:
     """Write one simulated history after the other below a folder, and give the folder of each."""
     from training.data.simulator import generate
@@ -35,6 +69,9 @@ def simulated_banks(
             days=days,
             prevalence_bp=prevalence_bp,
             start=START + dt.timedelta(days=_SEASON * bank % 365),
+            adaptive=frauds.adaptive if frauds else None,
+            refused=frauds.refused if frauds else None,
+            unreported=frauds.unreported if frauds else None,
         ).write(folder)
         yield folder
 
@@ -58,39 +95,135 @@ def open_panel(directory: Path) -> Panel:
     )
 
 
-def evaluate_bank(
-    models: Path, *, bank: int, seed: int, prevalence: str, cards: int, days: int, warm_up_days: float
+def evaluate_banks(
+    models: Path,
+    *,
+    banks: Sequence[int],
+    prevalence: Sequence[float],
+    size: Size,
+    warm_up_days: float,
+    quick: bool,
+    say: Say = lambda _: None,
 ) -> dict[str, Any]:
-    """Judge a panel on one simulated bank at several prevalences; see `training.evaluate.judge` for the figures.
+    """Judge a panel on simulated banks at several prevalences, each bank and all together.
 
-    Raises
-    ------
-    SettingError
-        ``prevalence`` is no list of basis points.
+    Parameters
+    ----------
+    models
+        Models folder.
+    banks, prevalence
+        Bank seeds, and basis points of fraud.
+    size
+        Of each bank.
+    warm_up_days
+        Days that only fill the state.
+    quick
+        No boosting beside it, 40 draws for the intervals instead of 200.
+    say
+        Told about progress.
+
+    Returns
+    -------
+    dict
+        ``rows``: by prevalence, all banks together (figures of `training.thorough`), each with ``banks``: the headline
+        figures of each alone; ``reasons`` at the first prevalence.
     """
-    points = _points(prevalence)
-    begun, code, panel = time.monotonic(), feature_contract(), open_panel(models)
+    begun, panel, fusion = time.monotonic(), open_panel(models), Fusion(models)
+    yardsticks: dict[str, Yardstick] = {} if quick else {"boosting": _yardstick(size.seed, say)}
+    causes = Causes(planted_causes(), seed=size.seed)
     rows: list[dict[str, Any]] = []
-    for basis_points in points:
-        with tempfile.TemporaryDirectory(prefix="fraudstream-evaluate-") as scratch:
-            (folder,) = simulated_banks(Path(scratch), range(bank, bank + 1), cards, days, basis_points, seed)
-            samples: Samples = read_samples(folder, bank=0, warm_up_days=warm_up_days)
-        rows.append({"model": "panel", "setting": f"{basis_points:g} bp", **judge(panel, samples, code.names)})
+    repeats, feature = (40 if quick else 200), ""
+    for point in prevalence:
+        parts: list[Judged] = []
+        for bank in banks:
+            say(f"bank {bank} at {point:g} basis points, {time.monotonic() - begun:.0f} s since the start")
+            samples, start = _rows(bank, point, size, warm_up_days)
+            parts.append(score_rows(panel, samples, start, feature, yardsticks))
+            feature = feature or next(n for n in parts[0].others if n.startswith("feature ")).removeprefix("feature ")
+            if point == prevalence[0]:
+                _explain(causes, panel, fusion, samples, parts[-1])
+        say(f"figures at {point:g} basis points")
+        whole = thorough(together(parts), fusion, repeats=repeats, seed=size.seed)
+        alone = {str(bank): _headline(part, fusion) for bank, part in zip(banks, parts, strict=True)}
+        rows.append({"model": "panel", "setting": f"{point:g} bp", "banks": alone, **whole})
     return {
         "protocol": "simulated",
-        "bank": bank,
-        "seed": seed,
+        "bank": banks[0],
+        "banks": list(banks),
+        "seed": size.seed,
+        "quick": quick,
         "seconds": round(time.monotonic() - begun, 1),
         "thresholds": panel.thresholds._asdict(),
+        "reasons": causes.figures(),
         "rows": rows,
     }
 
 
-def _points(text: str) -> list[float]:
+def _rows(bank: int, basis_points: float, size: Size, warm_up_days: float) -> tuple[Samples, int]:
+    """All rows of a bank, warm-up included, and the first judged event time."""
+    with tempfile.TemporaryDirectory(prefix="fraudstream-evaluate-") as scratch:
+        made = simulated_banks(Path(scratch), [bank], size.cards, size.days, basis_points, size.seed, size.frauds)
+        (folder,) = made
+        samples = read_samples(folder, bank=bank, warm_up_days=0.0)
+    start = int(samples.event_time.min()) + int(warm_up_days * DAY_MS)
+    if not (samples.event_time >= start).any():
+        raise SettingError(f"--warm-up-days {warm_up_days:g} leaves nothing of --days {size.days}; use more days")
+    return samples, start
+
+
+def _yardstick(seed: int, say: Say) -> Yardstick:
+    """Boosting on the banks that the shipped detectors learned from."""
+    rng = np.random.default_rng(seed)
+    parts: list[Samples] = []
+    with tempfile.TemporaryDirectory(prefix="fraudstream-evaluate-") as scratch:
+        for folder in simulated_banks(Path(scratch), _YARDSTICK_BANKS, 800, 75, 80.0, 1):
+            rows = read_samples(
+                folder,
+                bank=len(parts),
+                warm_up_days=30.0,
+                choose=lambda y: (y > 0) | (rng.random(len(y)) < _HONEST_SHARE),
+            )
+            parts.append(rows)
+    train = join(parts)
+    say(f"boosting, the yardstick, learns from {len(train):,} rows of {len(parts)} other banks")
+    return boosting(train, seed=seed)
+
+
+def planted_causes() -> dict[str, tuple[str, ...]]:
+    """The families that each story of the simulator shows in."""
+    from training.data.simulator.stories import STORIES
+
+    return {story.name: story.causes for story in STORIES}
+
+
+def _explain(causes: Causes, panel: Panel, fusion: Fusion, samples: Samples, judged: Judged) -> None:
+    kept = ~judged.warm
+    logit = fusion.fused(judged.members, fusion.names)[kept]
+    causes.add(panel, samples.take(kept), logit, fusion.cut(fusion.names))
+
+
+def _headline(part: Judged, fusion: Fusion) -> dict[str, float]:
+    """A bank alone: ranking and cases at the review threshold."""
+    rows = part.take(~part.warm)
+    logit = fusion.fused(rows.members, fusion.names)
+    alert = logit >= fusion.cut(fusion.names)
+    fraud = rows.samples.fraud
+    beside = {f"{name}.ap": ranking(score, fraud)["ap"] for name, score in rows.others.items()}
+    return ranking(logit, fraud) | at_cut(rows.samples, alert, fraud) | beside
+
+
+def listed(text: str, option: str, highest: float) -> list[float]:
+    """Read numbers separated by commas, each above 0 (or 0 for banks) and at most `highest`.
+
+    Raises
+    ------
+    SettingError
+        The text is no list of numbers, or one is out of range.
+    """
     try:
-        points = [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        raise SettingError(f"--prevalence {text} is no list of numbers; write it like 80,20,5") from None
-    if not all(0 < point <= 5000 for point in points):
-        raise SettingError(f"--prevalence {text} is out of range; each must be above 0 and at most 5000 basis points")
-    return points
+        raise SettingError(f"{option} {text} is no list of numbers; write it like 80,20,5") from None
+    if not all(0 < number <= highest for number in numbers):
+        raise SettingError(f"{option} {text} is out of range; each must be above 0 and at most {highest:g}")
+    return numbers

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from stream.scoring import Panel
 from stream.scoring.manifest import subset_key
 from training.cases import count_cases
 from training.fuse import Fused
 from training.samples import F32, F64, Samples
 
 Mask = npt.NDArray[np.bool_]
-_BATCH = 2048
+_AT_ONCE = 50_000  # rows whose windows are laid flat at a time
 
 
 def ranking(score: F64, fraud: Mask) -> dict[str, float]:
@@ -54,17 +52,23 @@ def best_single_feature(samples: Samples, names: Sequence[str], fraud: Mask) -> 
     return best
 
 
-def boosting(train: Samples, rows: Samples, *, seed: int) -> F64:
-    """Score rows by gradient boosting on the panel's own inputs, features and windows: the yardstick, (n,)."""
+def boosting(train: Samples, *, seed: int) -> Callable[[Samples], F64]:
+    """Fit gradient boosting on the panel's own inputs, features and windows: the yardstick; returns its scorer."""
     model = HistGradientBoostingClassifier(
         max_iter=200, learning_rate=0.08, max_leaf_nodes=24, l2_regularization=1.0, max_bins=63, random_state=seed
     )
     model.fit(_flat(train), train.y)
-    return np.asarray(model.decision_function(_flat(rows)), np.float64)
+
+    def score(rows: Samples) -> F64:
+        parts = [slice(start, start + _AT_ONCE) for start in range(0, len(rows), _AT_ONCE)]
+        return np.concatenate([np.asarray(model.decision_function(_flat(rows, part)), np.float64) for part in parts])
+
+    return score
 
 
-def _flat(samples: Samples) -> F32:
-    flat = np.concatenate([samples.X, samples.S.reshape(len(samples), -1)], axis=1)
+def _flat(samples: Samples, part: slice = slice(None)) -> F32:
+    X, S = samples.X[part], samples.S[part]
+    flat = np.concatenate([X, S.reshape(len(S), -1)], axis=1)
     flat[:, np.isnan(flat).all(axis=0)] = 0.0  # scikit-learn refuses columns without a value
     return flat
 
@@ -81,49 +85,6 @@ def training_table(fused: Fused, samples: Samples, names: Sequence[str]) -> dict
         alert = logit >= np.log(rule.review / (1 - rule.review))
         rows[label] = ranking(logit, samples.fraud) | at_cut(samples, alert, samples.fraud)
     return rows
-
-
-def score_panel(panel: Panel, samples: Samples) -> tuple[F64, dict[str, F64]]:
-    """Score rows as the worker does: fused logit (n,) and every detector's calibrated score (n,)."""
-    logit = np.empty(len(samples))
-    scores = {name: np.empty(len(samples)) for name in panel.detectors}
-    for start in range(0, len(samples), _BATCH):
-        part = slice(start, start + _BATCH)
-        got = panel.score(samples.X[part], samples.S[part])
-        logit[part] = got.logit
-        for j, name in enumerate(got.names):
-            scores[name][part] = got.scores[:, j]
-    return logit, scores
-
-
-def judge(panel: Panel, samples: Samples, feature_names: Sequence[str]) -> dict[str, Any]:
-    """Judge a loaded panel on rows that nothing was chosen on, by the truth.
-
-    Returns
-    -------
-    dict
-        ``panel`` (figures at each threshold), ``detectors``, ``best_single_feature``, ``stories`` (recall by case at
-        the review threshold, zeros included), ``calibration`` (slope, expected and observed frauds among alerts).
-    """
-    logit, scores = score_panel(panel, samples)
-    probability = 1.0 / (1.0 + np.exp(-np.clip(logit, -60, 60)))
-    cuts = panel.thresholds
-    name, ap = best_single_feature(samples, feature_names, samples.fraud)
-    alert = probability >= cuts.review
-    return {
-        "transactions": len(samples),
-        "frauds": int(samples.fraud.sum()),
-        "prevalence_bp": 1e4 * float(samples.fraud.mean()),
-        "panel": ranking(logit, samples.fraud)
-        | {step: at_cut(samples, probability >= getattr(cuts, step), samples.fraud) for step in cuts._fields},
-        "detectors": {key: ranking(value, samples.fraud) for key, value in scores.items()},
-        "best_single_feature": {"name": name, "ap": ap},
-        "stories": story_recall(samples, alert),
-        "calibration": {
-            "expected_frauds_among_alerts": float(probability[alert].sum()),
-            "observed_frauds_among_alerts": int(samples.fraud[alert].sum()),
-        },
-    }
 
 
 def story_recall(samples: Samples, alert: Mask) -> dict[str, dict[str, float]]:

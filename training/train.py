@@ -236,7 +236,7 @@ def _figures(
             key=lambda figures: figures["ap"],
         )
         rows[f"best feature: {best}"] = single
-        logit = evaluate.boosting(split.train, split.fit, seed=options.seed)
+        logit = evaluate.boosting(split.train, seed=options.seed)(split.fit)
         cut = cuts_for_precision(split.fit, logit, split.fit.y > 0, [TARGETS["review"]])[0][0]
         fraud = split.fit.fraud
         rows["boosting"] = evaluate.ranking(logit, fraud) | evaluate.at_cut(split.fit, logit >= cut, fraud)

@@ -32,7 +32,20 @@ def test_every_shipped_file_is_small() -> None:
 def test_at_another_bank_six_of_ten_frauds_are_found_and_half_of_the_cases_are_fraud() -> None:
     app = typer.Typer()
     app.command()(evaluate)
-    options = ["--bank", "950", "--seed", "31", "--prevalence", "80", "--cards", "1000", "--days", "60", "--json"]
+    options = [
+        "--bank",
+        "950",
+        "--seed",
+        "31",
+        "--prevalence",
+        "80",
+        "--cards",
+        "1000",
+        "--days",
+        "60",
+        "--quick",
+        "--json",
+    ]
     result = CliRunner().invoke(app, options, catch_exceptions=False)
     (row,) = json.loads(result.stdout)["rows"]
     at = row["panel"]["review"]

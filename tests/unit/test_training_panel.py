@@ -40,22 +40,35 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 
 def test_training_reports_every_member_and_every_yardstick(trained: tuple[Path, dict[str, Any]]) -> None:
     rows = {row["model"]: row for row in trained[1]["rows"]}
-    assert {"vae", "cnn", "svm", "panel", "panel without vae", "panel without cnn", "panel without svm"} <= set(rows)
+    names = {"vae", "cnn", "svm", "gbdt"}
+    assert names | {"panel"} | {f"panel without {name}" for name in names} <= set(rows)
     assert "boosting" in rows and any(name.startswith("best feature: ") for name in rows)
     assert set(rows["panel"]) >= FIGURES and 0 < rows["panel"]["ap"] <= 1
 
 
 def test_what_training_wrote_loads_and_scores_an_unseen_bank(trained: tuple[Path, dict[str, Any]]) -> None:
-    options = ["--bank", "40", "--cards", "80", "--days", "14", "--warm-up-days", "4", "--prevalence", "200,100"]
+    options = [
+        "--bank",
+        "40",
+        "--cards",
+        "80",
+        "--days",
+        "14",
+        "--warm-up-days",
+        "4",
+        "--prevalence",
+        "200,100",
+        "--quick",
+    ]
     report = run("evaluate", "--models", str(trained[0]), *options, "--json")
     assert [row["setting"] for row in report["rows"]] == ["200 bp", "100 bp"]
     for row in report["rows"]:
-        assert set(row["detectors"]) == {"vae", "cnn", "svm"} and row["stories"]
+        assert set(row["detectors"]) == {"vae", "cnn", "svm", "gbdt"} and row["stories"]
         assert 0 <= row["panel"]["review"]["recall_case"] <= 1 and row["best_single_feature"]["name"]
 
 
 def test_manifests_tell_where_models_come_from(trained: tuple[Path, dict[str, Any]]) -> None:
-    for name in ("vae", "cnn", "svm"):
+    for name in ("vae", "cnn", "svm", "gbdt"):
         folder = trained[0] / name / "1"
         manifest = json.loads((folder / "manifest.json").read_text())
         assert manifest["simulated"] and manifest["features_hash"] == FEATURES_HASH
@@ -71,7 +84,7 @@ def test_training_one_detector_keeps_the_others_and_counts_versions_up(
     shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
     options = ["--banks", "1", "--cards", "150", "--days", "16", "--warm-up-days", "4", "--prevalence-bp", "200"]
     report = run("train", "svm", "--out", str(tmp_path), *options, "--json")
-    assert report["models"] == {"vae": "1", "cnn": "1", "svm": "2"} and report["fusion"] == "2"
+    assert report["models"] == {"vae": "1", "cnn": "1", "svm": "2", "gbdt": "1"} and report["fusion"] == "2"
     assert (tmp_path / "svm/1/model.onnx").read_bytes() == (trained[0] / "svm/1/model.onnx").read_bytes()
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stream.errors import SettingError
+
 STORY_NAMES = (
     "card_testing",
     "account_takeover",
@@ -154,6 +156,21 @@ def bare(bank: Bank) -> Bank:
     """The same bank with a feed that says hardly more than card, terminal, type and amount, as many files do."""
     missing = {name: rate if name in _ALWAYS_SENT else 1.0 for name, rate in bank.feed.missing.items()}
     return replace(bank, feed=replace(bank.feed, missing=missing))
+
+
+def other_frauds(bank: Bank, **shares: float | None) -> Bank:
+    """The same bank with other fraudsters: fields of `Fraud` that are given replace what was drawn.
+
+    Raises
+    ------
+    SettingError
+        A share is not in [0, 1].
+    """
+    given = {name: share for name, share in shares.items() if share is not None}
+    for name, share in given.items():
+        if not 0 <= share <= 1:
+            raise SettingError(f"the share of frauds that are {name} is {share:g}: give a number from 0 to 1")
+    return replace(bank, fraud=replace(bank.fraud, **given)) if given else bank  # type: ignore[arg-type]
 
 
 def _draw_habits(rng: np.random.Generator) -> Habits:

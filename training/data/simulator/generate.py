@@ -8,7 +8,7 @@ import numpy as np
 from stream.errors import SettingError
 from training.data.simulator import feed, honest, labels, lookalikes, planting
 from training.data.simulator.account import Accounts, render
-from training.data.simulator.bank import bare, draw_bank
+from training.data.simulator.bank import bare, draw_bank, other_frauds
 from training.data.simulator.calendar import DAY_MS, day_factors
 from training.data.simulator.finish import finish
 from training.data.simulator.history import History
@@ -27,6 +27,9 @@ def generate(
     prevalence_bp: float = 80.0,
     stories: Collection[str] | None = None,
     bare_feed: bool = False,
+    adaptive: float | None = None,
+    refused: float | None = None,
+    unreported: float | None = None,
 ) -> History:
     """Simulate the transactions of one bank.
 
@@ -46,6 +49,9 @@ def generate(
         Play only these stories (to leave one out); all by default.
     bare_feed : bool
         Send only card, merchant, terminal, type and amount: a model that never saw such a feed is silent on it.
+    adaptive, refused, unreported : float, optional
+        Share of fraudsters who retry smaller after a decline, of their attempts that the issuer declines, and of
+        fraud cases that nobody ever reports; as the bank draws them by default.
 
     Returns
     -------
@@ -61,6 +67,7 @@ def generate(
     begin = _begin(start, days)
     rng = np.random.default_rng([bank_seed, seed])
     bank = bare(draw_bank(bank_seed)) if bare_feed else draw_bank(bank_seed)
+    bank = other_frauds(bank, adaptive=adaptive, decline=refused, unreported=unreported)
     people = populate(bank, cards, days, rng)
     factors, peaks = day_factors(bank, begin, days)
     plan = honest.Plan(lookalikes.where_about(bank, people, days, rng), factors, peaks)
