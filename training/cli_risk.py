@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,7 +77,7 @@ def credit(
     if picture is not None:
         _draw(fitted, y, picture, name)
     if json:
-        emit_json(report | {"rows": rows})
+        emit_json(report | {"judged": rows})
     else:
         _show(report, rows, out, picture)
 
@@ -109,7 +110,7 @@ def _row(index: int, logit: float, effects: npt.NDArray[np.float64], names: list
         for j in order
         if abs(float(effects[j])) > 1e-9
     ]
-    return {"row": index + 1, "probability": 1.0 / (1.0 + 2.718281828459045 ** -float(logit)), "reasons": moved}
+    return {"row": index + 1, "probability": 1.0 / (1.0 + math.exp(-float(logit))), "reasons": moved}
 
 
 def _sentence(row: dict[str, Any]) -> list[str]:

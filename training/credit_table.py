@@ -61,7 +61,8 @@ def read_table(path: Path) -> dict[str, list[Any]]:
             mark = max((",", ";", "\t"), key=lambda c: first.count(c.encode()))
             table = pa_csv.read_csv(path, parse_options=pa_csv.ParseOptions(delimiter=mark))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SettingError(f"{path} is no CSV or Parquet table ({str(error).splitlines()[0]})") from None
+        why = "".join(c for c in str(error).splitlines()[0][:120] if c.isprintable())
+        raise SettingError(f"{path} is no CSV or Parquet table ({why})") from None
     if not table.num_rows or table.num_columns < 2:
         raise SettingError(f"{path} holds no table: it needs a header, two columns and rows")
     twice = [name for name, count in Counter(table.column_names).items() if count > 1]

@@ -37,6 +37,7 @@ CHOSEN: dict[str, Any] = {
     "chosen_by": "defaults of the libraries; nothing was chosen on this table",
 }
 _INNER = 5
+_QUICK_TREES = 100
 
 
 class Fold(NamedTuple):
@@ -57,7 +58,7 @@ def run(data: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Ta
         The data are not a table with a target of two values.
     """
     columns, y = load(data)
-    trees, repeats = (100, 1) if quick else (CHOSEN["random forest"]["trees"], 3)
+    trees, repeats = (_QUICK_TREES, 1) if quick else (CHOSEN["random forest"]["trees"], 3)
     models: dict[str, Fit] = {"svm": _svm, "logistic regression": _logistic, "random forest": _forest(trees)}
     outer = list(RepeatedStratifiedKFold(n_splits=10, n_repeats=repeats, random_state=seed).split(y, y))
     folds: dict[str, list[Fold]] = {name: [] for name in models}
@@ -198,6 +199,6 @@ def _notes(folds: dict[str, list[Fold]], repeats: int, quick: bool) -> list[str]
                 f"AUC of SVM minus {name}, paired by fold: {gap.mean():+.4f}, standard error {_error(gap.tolist()):.4f}"
             )
     notes.append(
-        f"10 folds x {repeats}{', a hundred trees (--quick)' if quick else ''}; errors are those of fold means"
+        f"10 folds x {repeats}{f', {_QUICK_TREES} trees (--quick)' if quick else ''}; errors are those of fold means"
     )
     return notes
