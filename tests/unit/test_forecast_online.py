@@ -43,6 +43,21 @@ def test_the_future_changes_no_residual_before_it(residuals: list[np.ndarray]) -
     assert not np.array_equal(changed[250:], residuals[1][250:])
 
 
+def test_a_probation_shorter_than_a_window_sees_no_future_either() -> None:
+    first, second = (Prepared(wave(100, 1).inputs, wave(100, 1).target.copy(), 5) for _ in range(2))
+    second.target[20:] = 4.0
+    one, other = (online_residuals([series], Learning(hidden=4, window=24, batch=4, every=16, first_steps=5), 1)[0]
+                  for series in (first, second))  # fmt: skip
+    np.testing.assert_array_equal(one[:20], other[:20])
+
+
+def test_missing_and_infinite_values_are_skipped() -> None:
+    values = np.random.default_rng(0).normal(size=150)
+    values[[60, 90]] = np.nan, np.inf
+    found = online_residuals([prepare(values, np.zeros(150), 40)], QUICK, 1)[0]
+    assert np.flatnonzero(np.isnan(found)).tolist() == [0, 60, 90]
+
+
 def test_a_series_learns_from_no_other(residuals: list[np.ndarray]) -> None:
     alone = online_residuals([wave(300, 1)], QUICK, seed=3)[0]
     np.testing.assert_allclose(alone[1:], residuals[0][1:], atol=1e-3)

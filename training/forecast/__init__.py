@@ -1,0 +1,1 @@
+"""Forecasts of series: quantiles of the next steps, and how strange a point is beside them."""

@@ -79,13 +79,13 @@ def prepare(values: F64, hours: F64, probation: int) -> Prepared:
     Parameters
     ----------
     values
-        (n,), NaN is missing and repeats the value before it as an input.
+        (n,), NaN and infinity are missing and repeat the value before them as an input.
     hours
         (n,) hour of day, [0, 24).
     probation
         Points at the start that may be learned before any is scored.
     """
-    z = scaled(values, probation)
+    z = scaled(np.where(np.isfinite(values), values, np.nan), probation)
     filled = fill_forward(z)
     turn = 2 * np.pi * hours / 24
     inputs = np.column_stack((filled, np.diff(filled, prepend=filled[:1]), np.sin(turn), np.cos(turn)))
@@ -210,7 +210,10 @@ class _Run:
         )
         index = torch.from_numpy(starts)[:, :, None] + torch.arange(learning.window)
         rows = torch.arange(active)[:, None, None]
-        loss = self._loss(self._x[rows, index], self._y[rows, index + 1], slice(active))
+        # a window longer than what is known must not learn what comes after it
+        known = index + 1 < torch.from_numpy(stop)[:, None, None]
+        actual = torch.where(known, self._y[rows, index + 1], torch.nan)
+        loss = self._loss(self._x[rows, index], actual, slice(active))
         self._optimizer.zero_grad()
         loss.backward()
         for parameter in self._nets.parameters():

@@ -203,6 +203,7 @@ def _table(
         out.append(Row(name, f"{len(tickers)} tickers, {len(by_day[name])} days", "ours" if name == OURS else "control",
                        figures, {"CRPS %": _by_day_interval(by_day[name])}))  # fmt: skip
     ours = out[0].figures
+    counts = {label: int((regime == k).sum()) for k, label in enumerate(REGIMES)}
     worst = max((abs(ours[f"in {label}"] - 0.8), ours[f"in {label}"]) for label in REGIMES)[1]
     goals = [
         {
@@ -223,7 +224,7 @@ def _table(
         headings=("CRPS %", "DM", "p", "80 % covers", *(f"in {label}" for label in REGIMES)),
         goals=goals,
         notes=_notes(cuts, losses, quick),
-        details={"dm": tests, "test_from": str(cuts[1].date()), "rows": len(regime)},
+        details={"dm": tests, "test_from": str(cuts[1].date()), "rows": len(regime), "by_regime": counts},
     )
 
 
