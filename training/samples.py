@@ -123,7 +123,7 @@ def read_samples(
     SettingError
         No labels, no time, not in order of time, or no row after the warm-up.
     """
-    columns, cards = _transactions(directory / "transactions.parquet", disorder_s)
+    columns, cards = read_transactions(directory / "transactions.parquet", disorder_s)
     ids = _table(directory / "transactions.parquet", ["transaction_id"])["transaction_id"]
     position = {name: row for row, name in enumerate(ids)}
     y = _labels(directory / "labels.parquet", position)
@@ -145,7 +145,14 @@ def read_samples(
     return replace(rest.take(told), X=X, S=S).take(kept[told])
 
 
-def _transactions(path: Path, disorder_s: float) -> tuple[Columns, list[str]]:
+def read_transactions(path: Path, disorder_s: float) -> tuple[Columns, list[str]]:
+    """Read ``transactions.parquet``: columns and card ids.
+
+    Raises
+    ------
+    SettingError
+        A row is no transaction, or they are not in order of time; see `training.checks.check_order`.
+    """
     try:
         columns, cards = read_columns(path)
     except DecodeError as error:

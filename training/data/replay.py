@@ -75,6 +75,11 @@ class Replay:
         for first, block in self._blocks():
             yield self._map(first, block)
 
+    def mapped_blocks(self) -> Iterator[tuple[int, Mapped]]:
+        """As `mapped`, each with the place in the file of its block's first row."""
+        for first, block in self._blocks():
+            yield first, self._map(first, block)
+
     def labelled(self) -> Iterator[Labelled]:
         """The verdicts of the mapped rows, block by block; `mapping.labels` must be there."""
         for first, block in self._blocks():
