@@ -11,6 +11,7 @@ import pytest
 from stream.errors import SettingError
 from training.protocols import adbench, adbench_detectors, pieces
 from training.protocols.adbench_data import load, published, published_mean, split, tables
+from training.protocols.adbench_picture import draw
 
 
 def table(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -76,6 +77,8 @@ def test_the_table_has_intervals_published_rows_and_no_goal_without_its_tables(
     theirs = next(row for row in result.rows if row.source == "published")
     assert (theirs.figures["ten_auc"], theirs.figures["others_ap"]) == (90.0, 80.0)
     assert result.goals == []
+    draw(result, tmp_path / "labels.png")
+    assert (tmp_path / "labels.png").read_bytes().startswith(b"\x89PNG")
     assert any("1 are there" in note for note in result.notes)
 
 
