@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from training.detectors import REGISTRY, Detector, Inputs, Windows
+from training.detectors import REGISTRY, Detector, Inputs, WindowGBDT, Windows
 
 ROWS, TRAIN = 600, 400
 QUICK: dict[str, dict[str, Any]] = {
@@ -19,11 +19,12 @@ QUICK: dict[str, dict[str, Any]] = {
     "svm": {"landmarks": 24},
     "gbdt": {"trees": 40},
 }
-CASES = [*REGISTRY, "cnn with the current row"]
+CASES = [*REGISTRY, "cnn with the current row", "gbdt with windows and the current row"]
 
 
 @dataclass(frozen=True)
 class Fitted:
+    case: str
     detector: Detector
     inputs: Inputs
     labels: np.ndarray
@@ -33,6 +34,8 @@ class Fitted:
 
 def make(case: str) -> Detector:
     name = case.split(maxsplit=1)[0]
+    if "windows" in case:
+        return WindowGBDT(**QUICK[name])
     options = dict(QUICK.get(name, {})) | ({"current_row": True} if "current" in case else {})
     return REGISTRY[name](**options)
 
@@ -69,7 +72,7 @@ def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         np.testing.assert_array_equal(array, copy, err_msg="a detector changed its input")
     graph = tmp_path_factory.mktemp("graphs") / "model.onnx"
     detector.to_onnx(graph)
-    return Fitted(detector, inputs, labels, raw, graph)
+    return Fitted(request.param, detector, inputs, labels, raw, graph)
 
 
 def test_raw_scores_are_finite_numbers_of_the_right_shape(fitted: Fitted) -> None:
@@ -83,8 +86,7 @@ def test_scores_lie_in_0_to_1_and_keep_the_order(fitted: Fitted) -> None:
 
 
 def test_one_seed_gives_one_detector(fitted: Fitted) -> None:
-    case = "cnn with the current row" if isinstance(fitted.inputs, Windows) else fitted.detector.name
-    again = make(case).fit(rows(fitted.inputs, slice(0, TRAIN)), fitted.labels[:TRAIN], seed=3)
+    again = make(fitted.case).fit(rows(fitted.inputs, slice(0, TRAIN)), fitted.labels[:TRAIN], seed=3)
     np.testing.assert_array_equal(again.raw_score(fitted.inputs), fitted.raw)
 
 
@@ -127,9 +129,7 @@ def test_explanations_add_up_to_what_does_not_fit(fitted: Fitted) -> None:
 def test_labels_of_one_class_are_refused(fitted: Fitted) -> None:
     if fitted.detector.supervised:
         with pytest.raises(ValueError, match="both classes"):
-            type(fitted.detector)(**({"current_row": True} if isinstance(fitted.inputs, Windows) else {})).fit(
-                fitted.inputs, np.zeros(ROWS), seed=1
-            )
+            make(fitted.case).fit(fitted.inputs, np.zeros(ROWS), seed=1)
     else:
-        blind = make(fitted.detector.name).fit(rows(fitted.inputs, slice(0, TRAIN)), None, seed=3)
+        blind = make(fitted.case).fit(rows(fitted.inputs, slice(0, TRAIN)), None, seed=3)
         np.testing.assert_array_equal(blind.raw_score(fitted.inputs), fitted.raw)

@@ -1,4 +1,4 @@
-"""Gradient boosted trees on the current row; missing values take the branch that training found best for them.
+"""Gradient boosted trees on the current row, or on it and the window before it; missing values have their own branch.
 
 Source of the method: Ke et al., LightGBM: A Highly Efficient Gradient Boosting Decision Tree (2017).
 """
@@ -12,7 +12,7 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from training.detectors.base import F64, Detector, Inputs, labels_of, split_last
+from training.detectors.base import F32, F64, Detector, Inputs, Windows, labels_of, split_last
 
 _PATIENCE = 30  # rounds without a better loss of the held-out rows
 
@@ -50,20 +50,22 @@ class GBDT(Detector):
         self.trees, self.leaves, self.rate, self.column_share = trees, leaves, rate, column_share
         self.bins, self.genuine_share = bins, genuine_share
         self.booster: lightgbm.Booster | None = None
+        self._window: tuple[int, int] | None = None  # (K, C) where windows are read too
 
     def fit(
         self, X: Inputs, y: npt.ArrayLike | None = None, *, seed: int, validation: tuple[Inputs, F64] | None = None
     ) -> Self:
         """Fit on rows X (n, d) with labels y (n,); stop when the held-out rows' log loss no longer falls."""
-        if isinstance(X, tuple) or X.ndim != 2:
-            raise ValueError("GBDT takes a matrix (n, d)")
-        labels = labels_of(y, len(X))
-        train = slice(0, len(X))
+        table = self._flat(X)
+        labels = labels_of(y, len(table))
+        train = slice(0, len(table))
         if validation is None:
-            train, held = split_last(len(X))
-            validation = X[held], labels[held]
-        rows, truth = np.asarray(validation[0], np.float32), np.asarray(validation[1], np.float64)
-        known = lightgbm.Dataset(X[train], labels[train], params={"verbose": -1, "max_bin": self.bins})
+            train, held = split_last(len(table))
+            rows, truth = table[held], labels[held]
+            validation = (Windows(*(part[held] for part in X)) if isinstance(X, Windows) else rows), truth
+        else:
+            rows, truth = self._flat(validation[0]), np.asarray(validation[1], np.float64)
+        known = lightgbm.Dataset(table[train], labels[train], params={"verbose": -1, "max_bin": self.bins})
         grown = lightgbm.train(
             self._settings(train.stop, seed),
             known,
@@ -73,8 +75,13 @@ class GBDT(Detector):
         )
         best = grown.model_to_string(num_iteration=grown.best_iteration or self.trees)
         self.booster = lightgbm.Booster(model_str=_in_float32(best))
-        self._calibrate(rows, truth)
+        self._calibrate(*validation)
         return self
+
+    def _flat(self, X: Inputs) -> F32:
+        if isinstance(X, tuple) or X.ndim != 2:
+            raise ValueError("GBDT takes a matrix (n, d)")
+        return np.ascontiguousarray(X, np.float32)
 
     def _settings(self, n: int, seed: int) -> dict[str, Any]:
         return {
@@ -101,12 +108,11 @@ class GBDT(Detector):
 
     def raw_score(self, X: Inputs) -> F64:
         """Log odds (n,) float64, higher = riskier."""
-        rows = np.ascontiguousarray(X, np.float32)
-        return np.asarray(self._fitted().predict(rows, raw_score=True, num_threads=1), np.float64)
+        return np.asarray(self._fitted().predict(self._flat(X), raw_score=True, num_threads=1), np.float64)
 
     def to_onnx(self, path: Path) -> None:
-        """Write the trees as one ensemble node on ``x``, its sum flattened to ``score`` (n,)."""
-        path.write_bytes(_graph(self._fitted()))
+        """Write the trees as one ensemble node, its sum flattened to ``score`` (n,)."""
+        path.write_bytes(_graph(self._fitted(), self._window))
 
     @property
     def parameters(self) -> int:
@@ -118,6 +124,19 @@ class GBDT(Detector):
         if self.booster is None:
             raise ValueError("GBDT is not fitted")
         return self.booster
+
+
+class WindowGBDT(GBDT):
+    """Boosted trees on the current row and every step of the window before it; inputs are `Windows`."""
+
+    kind = "sequence"
+    current_row = True
+
+    def _flat(self, X: Inputs) -> F32:
+        if not isinstance(X, Windows):
+            raise ValueError("WindowGBDT takes Windows(steps, row)")
+        self._window = (X.steps.shape[1], X.steps.shape[2])
+        return np.concatenate([X.row, X.steps.reshape(len(X.steps), -1)], axis=1, dtype=np.float32)
 
 
 def _in_float32(model: str) -> str:
@@ -134,7 +153,7 @@ def _in_float32(model: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _graph(booster: lightgbm.Booster) -> bytes:
+def _graph(booster: lightgbm.Booster, window: tuple[int, int] | None) -> bytes:
     from onnx import TensorProto, helper
     from onnxmltools import convert_lightgbm
     from onnxmltools.convert.common.data_types import FloatTensorType
@@ -147,14 +166,21 @@ def _graph(booster: lightgbm.Booster) -> bytes:
     model = convert_lightgbm(plain, initial_types=[("x", FloatTensorType([None, width]))], zipmap=False)
     (trees,) = [node for node in model.graph.node if node.op_type == "TreeEnsembleRegressor"]
     _send_missing_where_training_did(trees, booster)
-    trees.input[0], trees.output[0], trees.name = "x", "sum", "trees"
-    flat = helper.make_tensor("flat", TensorProto.INT64, [1], [-1])
+    before, shapes = [], [("x", ["batch", width])]
+    numbers = {"flat": [-1]}
+    if window is not None:
+        steps = window[0] * window[1]
+        shapes = [("s", ["batch", *window]), ("x", ["batch", width - steps])]
+        numbers["wide"] = [-1, steps]
+        before = [helper.make_node("Reshape", ["s", "wide"], ["steps"]),
+                  helper.make_node("Concat", ["x", "steps"], ["row"], axis=1)]  # fmt: skip
+    trees.input[0], trees.output[0], trees.name = "row" if before else "x", "sum", "trees"
     graph = helper.make_graph(
-        [trees, helper.make_node("Reshape", ["sum", "flat"], ["score"])],
+        [*before, trees, helper.make_node("Reshape", ["sum", "flat"], ["score"])],
         "gbdt",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", width])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes],
         [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["batch"])],
-        [flat],
+        [helper.make_tensor(name, TensorProto.INT64, [len(shape)], shape) for name, shape in numbers.items()],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     written = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="fraudstream")
