@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from training.credit import Credit
+    from training.credit_table import Column
 
 app = typer.Typer(no_args_is_help=True, help="Risk of customers and companies.")
 
@@ -68,7 +69,8 @@ def credit(
     fitted = fit_credit(columns, y, seed=seed, say=say, why=new is None)
     report = figures(fitted, y, name, cost, seed) | {"target": name, "attributes": len(columns), "notes": notes}
     logit, effects = (fitted.logit, fitted.effects) if new is None else judge(fitted, new)
-    rows = [_row(i, logit[i], effects[i], [column.name for column in columns], reasons) for i in range(len(logit))]
+    asked = columns if new is None else new
+    rows = [_row(i, logit[i], effects[i], asked, reasons) for i in range(len(logit))]
     if new is None:
         for row, outcome in zip(rows, y, strict=True):
             row["outcome"] = {0.0: "good", 1.0: "bad"}.get(float(outcome), "")
@@ -103,10 +105,17 @@ def figures(fitted: Credit, y: npt.NDArray[np.float64], target: str, cost: float
     }
 
 
-def _row(index: int, logit: float, effects: npt.NDArray[np.float64], names: list[str], reasons: int) -> dict[str, Any]:
-    order = sorted(range(len(names)), key=lambda j: -abs(float(effects[j])))[:reasons]
+def _row(
+    index: int, logit: float, effects: npt.NDArray[np.float64], columns: list[Column], reasons: int
+) -> dict[str, Any]:
+    order = sorted(range(len(columns)), key=lambda j: -abs(float(effects[j])))[:reasons]
     moved = [
-        {"attribute": names[j], "direction": "raises" if effects[j] > 0 else "lowers", "logit": float(effects[j])}
+        {
+            "attribute": columns[j].name,
+            "value": columns[j].said(index),
+            "direction": "raises" if effects[j] > 0 else "lowers",
+            "logit": float(effects[j]),
+        }
         for j in order
         if abs(float(effects[j])) > 1e-9
     ]
@@ -114,7 +123,7 @@ def _row(index: int, logit: float, effects: npt.NDArray[np.float64], names: list
 
 
 def _sentence(row: dict[str, Any]) -> list[str]:
-    return [f"{r['attribute']} {r['direction']} ({r['logit']:+.2f})" for r in row["reasons"]]
+    return [f"{r['attribute']} = {r['value']} {r['direction']} ({r['logit']:+.2f})" for r in row["reasons"]]
 
 
 def _check_place(name: str, path: Path | None, ends: tuple[str, ...]) -> None:

@@ -40,6 +40,12 @@ class Column:
             return Column(self.name, self.numbers[index])
         return Column(self.name, None, tuple(self.words[i] for i in index))
 
+    def said(self, row: int) -> str:
+        """Give one row's value in words."""
+        if self.numbers is None:
+            return self.words[row] or "missing"
+        return "missing" if math.isnan(self.numbers[row]) else f"{self.numbers[row]:.6g}"
+
 
 def read_table(path: Path) -> dict[str, list[Any]]:
     """Read CSV (comma, semicolon or tab) or Parquet into lists by column name.

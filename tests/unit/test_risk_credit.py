@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from stream.errors import SettingError
 from training.cli_risk import app
+from training.credit import Machine
 from training.credit_figures import best_threshold, nested_cost
+from training.credit_table import attributes
 
 RUNNER = CliRunner()
 
@@ -90,6 +92,20 @@ def test_another_file_is_judged_by_what_was_learnt(tmp_path: Path) -> None:
     for row, job in zip(rows, new["job"], strict=True):
         by_job.setdefault(job, []).append(row["probability"])
     assert np.mean(by_job["driver"]) > np.mean(by_job["nurse"]) + 0.1
+
+
+def test_an_effect_is_the_margin_less_its_mean_over_others_values() -> None:
+    columns, _ = attributes(applicants(80), "outcome")
+    machine = Machine(columns, np.arange(80) % 2 * 1.0, seed=1)
+    asked = [column.take(np.arange(5)) for column in columns]
+    background = [column.take(np.arange(20, 29)) for column in columns]
+    swapped = np.zeros((9, 5))
+    for k in range(9):
+        other = [asked[0], background[1].take(np.full(5, k)), asked[2]]
+        swapped[k] = machine.margin(other)
+    effects = machine.effects(asked, background)
+    assert columns[1].name == "job"
+    assert np.allclose(effects[:, 1], machine.margin(asked) - swapped.mean(axis=0), atol=1e-9)
 
 
 def test_a_threshold_is_chosen_where_it_costs_least() -> None:
