@@ -1,5 +1,6 @@
 """The handbook's protocol on a small bank that the test makes: folds, the seal, late labels, the whole table."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from stream.errors import SettingError
-from training.protocols import fdh, fdh_data, fdh_engine, fdh_inputs
+from training.detectors import VAE, SequenceCNN
+from training.protocols import fdh, fdh_anomaly, fdh_data, fdh_engine, fdh_inputs, fdh_models, fdh_panel
 from training.protocols.fdh_panel import PANEL, PUBLISHED, WEEK
 
 FIRST = np.datetime64("2018-06-25", "s")
-DAYS, A_DAY = 40, 150
+DAYS, A_DAY = 40, 100
 
 
 def _bank(folder: Path) -> None:
@@ -105,6 +107,12 @@ def test_the_quick_table_holds_every_model_and_comes_again_from_what_was_kept(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    short = partial(VAE, steps=60)
+    monkeypatch.setattr(fdh_panel, "VAE", short)
+    monkeypatch.setattr(fdh_anomaly, "VAE", short)
+    hasty = partial(SequenceCNN, current_row=True, epochs=2)
+    monkeypatch.setattr(fdh_models, "cnn", hasty)
+    monkeypatch.setitem(fdh_models.MEMBERS, "cnn", hasty)
     told: list[str] = []
     table = fdh.run(folder, quick=True, seed=5, say=told.append)
     again = fdh.run(folder, quick=True, seed=5, say=told.append)

@@ -18,7 +18,7 @@ from training.protocols.figures import F64, I64
 CHOSEN: dict[str, dict[str, object]] = {
     "gbdt": {"trees": 150, "leaves": 15, "rate": 0.05, "column_share": 0.5, "bins": 8191, "genuine_share": 0.5},
     "cnn": {"current_row": True},
-    "svm": {"landmarks": 160},
+    "svm": {"landmarks": 160, "most_rows": 20_000},
 }
 CROSS_FOLDS = 2
 _TAIL = 2000
@@ -37,7 +37,7 @@ def cnn() -> SequenceCNN:
 
 def svm() -> SVM:
     """Support vector machine as chosen."""
-    return SVM(landmarks=160)
+    return SVM(landmarks=160, most_rows=20_000)
 
 
 MEMBERS: dict[str, Callable[[], Detector]] = {"gbdt": gbdt, "cnn": cnn, "svm": svm}
