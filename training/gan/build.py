@@ -15,7 +15,7 @@ from training.gan.catalogue import Catalogue
 from training.gan.coding import Coder, Windows, cut
 from training.gan.fit import Plan, train
 from training.gan.ratio import learn_ratio
-from training.gan.relations import Relations, relate
+from training.gan.relations import Relations, openings, relate
 from training.gan.store import Model
 from training.gan.synthesis import Sampler
 from training.gan.vocabulary import LEAST_ROWS, Vocabulary
@@ -27,21 +27,23 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A history, cut in two by customer, in the terms of the half that is learned from."""
+    """A history, cut in two by customer, in the terms of the half that is learned from; its payments are `opening`."""
 
     train: Book
     held_out: Book
+    opening: Book
     shop: Catalogue
     relations: Relations
     coder: Coder
 
     def windows(self, stride: int, fraud_stride: int | None = None) -> Windows:
         """Windows of the half to learn from, of cards with enough rows."""
-        return self._cut(self.train, self.relations, stride, fraud_stride)
+        return self._cut(self.opening, self.relations, stride, fraud_stride)
 
     def held_out_windows(self, stride: int) -> Windows:
         """Windows of the other half."""
-        return self._cut(self.held_out, relate(self.held_out, self.shop), stride, None)
+        opening = openings(self.held_out)
+        return self._cut(opening, relate(opening, self.shop), stride, None)
 
     def _cut(self, book: Book, relations: Relations, stride: int, fraud_stride: int | None) -> Windows:
         found = cut(book, relations, self.coder, stride, fraud_stride)
@@ -58,25 +60,31 @@ def prepare(history: Path, seed: int) -> Material:
     """
     book, other = split_cards(read_book(history), seed)
     shop = Catalogue.of(book)
-    relations = relate(book, shop)
+    opening = openings(book)
+    relations = relate(opening, shop)
     long = relations.rows >= LEAST_ROWS
     if long.sum() < _LEAST_CARDS:
         raise SettingError(
             f"--history {history} has {2 * int(long.sum())} cards with at least {LEAST_ROWS} transactions; "
             f"at least {2 * _LEAST_CARDS} are needed, of which half are learned from"
         )
-    return Material(book, other, shop, relations, Coder.of(relations, long))
+    return Material(book, other, opening, shop, relations, Coder.of(relations, long))
 
 
 def build(material: Material, plan: Plan, say: Say) -> Model:
     """Train the generator, then the weights by which its candidates are chosen."""
     begun = time.monotonic()
-    words = Vocabulary.of(material.train, material.shop, material.relations, material.coder, plan.seed)
+    words = Vocabulary.of(
+        material.train, material.opening, material.shop, material.relations, material.coder, plan.seed
+    )
     windows = material.windows(4, 1)
     say(f"training on {len(windows)} windows, {int(windows.tainted.sum())} of them with fraud")
     fitted = train(windows, plan, say)
     even = material.windows(8)
-    sampler = Sampler(fitted.generator)
+    part = even.take(np.sort(np.random.default_rng(plan.seed).permutation(len(even))[:4000]))
+    sampler = Sampler(fitted.generator).levelled(
+        part.steps, part.habits, part.fraud, part.before, np.random.default_rng(plan.seed)
+    )
     ratio = learn_ratio(even, sampler, plan.seed, say)
     manifest = {
         "plan": asdict(plan),

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from training.gan.book import F64, I64, Book, Mask
-from training.gan.layout import COLUMNS, HEADS, NUMBERS, STEPS, WIDTH
+from training.gan.layout import COLUMNS, HEADS, NEW_SLOTS, NUMBERS, STEPS, WIDTH
 from training.gan.relations import HABITS, Relations
 
 F32 = npt.NDArray[np.float32]
 _GRID = 513
-_EDGE = 3.0  # normal scores beyond it are cut
 _MIX = 5  # nearest cards among which a new card's habits are mixed
 
 
@@ -45,30 +44,23 @@ class Coder:
 
     def encode(self, relations: Relations) -> F32:
         """Code every row; (n, WIDTH)."""
-        from scipy.special import ndtri
-
         out = np.zeros((len(relations.gap), WIDTH), np.float32)
         grid = np.linspace(0, 1, _GRID)
         values = (np.log(np.maximum(np.nan_to_num(relations.gap, nan=1.0), 1.0)), relations.hour, relations.residual)
         for c, value in enumerate(values):
             share = np.interp(value, self.quantiles[c], grid)
-            score = share * 2 - 1 if c == 1 else np.clip(ndtri(np.clip(share, 1e-4, 1 - 1e-4)), -_EDGE, _EDGE) / _EDGE
-            out[:, c] = score
+            out[:, c] = share * 2 - 1
         for h, (name, size) in enumerate(HEADS):
             out[np.arange(len(out)), COLUMNS[name].start + np.minimum(relations.heads[:, h], size - 1)] = 1.0
+        out[~np.isin(relations.heads[:, 0], NEW_SLOTS), COLUMNS["category"]] = 0.0  # a known shop's is known
         return out
 
     def numbers(self, coded: F32) -> tuple[F64, F64, F64]:
         """Gap (ms), hour (0..1) and residual of coded steps (..., WIDTH)."""
-        from scipy.special import ndtr
-
         grid = np.linspace(0, 1, _GRID)
-        found = []
-        for c in range(len(NUMBERS)):
-            value = np.asarray(coded[..., c], np.float64)
-            share = (value + 1) / 2 if c == 1 else ndtr(value * _EDGE)
-            found.append(np.interp(share, grid, self.quantiles[c]))
-        return np.exp(found[0]), found[1], found[2]
+        share = (np.asarray(coded[..., : len(NUMBERS)], np.float64) + 1) / 2
+        log_gap, hour, residual = (np.interp(share[..., c], grid, self.quantiles[c]) for c in range(len(NUMBERS)))
+        return np.exp(log_gap), hour, residual
 
     def standard(self, habits: F64) -> F32:
         """Habits as the networks take them."""

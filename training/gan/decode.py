@@ -10,9 +10,9 @@ from training.gan.book import DAY_MS, F64, I64, Mask
 from training.gan.cards import Cards, Shops
 from training.gan.catalogue import draw
 from training.gan.coding import F32
-from training.gan.layout import COLUMNS, KIND, SLOT
+from training.gan.layout import COLUMNS, KIND, NEW_SLOTS, SLOT
 from training.gan.relations import DAWN_MS, place_to_hour
-from training.gan.vocabulary import NEW_SLOTS, PRESENT, Vocabulary, situation
+from training.gan.vocabulary import PRESENT, Vocabulary, situation
 
 _TURN_MS = 16 * 3_600_000  # a longer gap is moved to the hour at which the card pays
 _LEAST_MS = 400
@@ -59,8 +59,6 @@ class Decoder:
         self._merchant = np.full(c, -1, np.int64)
         self._away = np.full(c, -1, np.int64)
         self._amount = np.zeros(c)
-        self._bought = np.zeros(c), np.full(c, -1, np.int64)
-        self._held = np.zeros(c), np.full(c, -1, np.int64)
         self._device, self._address = np.full(c, -1, np.int64), np.full(c, -1, np.int64)
         self._country = np.full(c, -1, np.int64)
         self._details = _Details(words)
@@ -73,7 +71,8 @@ class Decoder:
         heads = {name: coded[:, at].argmax(1).astype(np.int64) for name, at in COLUMNS.items()}
         time = self._when(card, gap, hour)
         merchant = self._where(card, heads["slot"], heads["category"])
-        kind, amount, merchant = self._how_much(card, heads, residual, merchant)
+        kind = self._kind(heads["kind"], merchant, fraud)
+        amount = self._how_much(card, heads["repeat"], residual, merchant)
         shop = self._words.shop
         new = np.isin(heads["slot"], NEW_SLOTS).astype(np.int64)
         online, cash = shop.online[merchant].astype(np.int64), shop.cash[merchant].astype(np.int64)
@@ -88,6 +87,8 @@ class Decoder:
             entry_swap=(self._rng.random(len(card)) < self._cards.contactless[card])[alive], device=device[alive],
             address=address[alive], ip_country=country[alive],
         )  # fmt: skip
+        own = alive & ~fraud
+        self._follow_up(card[own], time[own], merchant[own], amount[own], kind[own])
 
     def _when(self, card: I64, gap: F64, hour: F64) -> I64:
         """Add the gap; after a long one, take the nearest moment at which the generated hour falls."""
@@ -132,30 +133,42 @@ class Decoder:
                 out[rows] = draw(weights, int(rows.sum()), self._rng)
         return out
 
-    def _how_much(self, card: I64, heads: dict[str, I64], residual: F64, merchant: I64) -> tuple[I64, F64, I64]:
-        """Kind, amount and merchant, so that holds are cleared and only what was bought comes back."""
-        words, rng, kind = self._words, self._rng, heads["kind"].copy()
-        held, bought = self._held, self._bought
-        kind[(kind == KIND["clearing"]) & (held[1][card] < 0)] = KIND["approved"]
-        kind[(kind == KIND["back"]) & (bought[1][card] < 0)] = KIND["approved"]
-        kind[(kind == KIND["preauth"]) & (words.preauthorised[words.shop.category[merchant]] <= 0)] = KIND["approved"]
-        clear, back = kind == KIND["clearing"], kind == KIND["back"]
-        merchant = np.where(clear, held[1][card], np.where(back, bought[1][card], merchant))
+    def _kind(self, kind: I64, merchant: I64, fraud: Mask) -> I64:
+        """Approved payments begin as a hold where that is usual."""
+        words = self._words
+        held = self._rng.random(len(kind)) < words.preauthorised[words.shop.category[merchant]]
+        return np.where(held & (kind == KIND["approved"]) & ~fraud, KIND["preauth"], kind)
+
+    def _how_much(self, card: I64, repeat: I64, residual: F64, merchant: I64) -> F64:
+        words, rng = self._words, self._rng
         category = words.shop.category[merchant]
         amount = np.exp(words.shop.usual[category] + self._cards.level[card] + residual)
         round_ = rng.random((len(card), 2)) < words.rounded[category]
         rate = words.shop.rate[words.shop.merchant_currency[merchant]]
         amount = np.where(round_[:, 0], np.maximum(np.round(amount / 10), 1) * 10, amount)
         amount = np.where(round_[:, 1], np.maximum(np.round(amount / rate / 10), 1) * 10 * rate, amount)
-        again = (heads["repeat"] == 1) & (self._amount[card] > 0)
-        amount = np.where(again, self._amount[card], amount)
-        share = np.interp(rng.random(len(card)), np.linspace(0, 1, len(words.cleared)), words.cleared)
-        amount = np.where(clear, held[0][card] * share, np.where(back, bought[0][card], amount))
-        amount = np.maximum(amount, 0.01)
-        for state, rows in ((held, kind == KIND["preauth"]), (bought, kind == KIND["approved"])):
-            state[0][card[rows]], state[1][card[rows]] = amount[rows], merchant[rows]
-        held[1][card[clear]], bought[1][card[back]] = -1, -1
-        return kind, amount, merchant
+        again = (repeat == 1) & (self._amount[card] > 0)
+        return np.maximum(np.where(again, self._amount[card], amount), 0.01)
+
+    def _follow_up(self, card: I64, time: I64, merchant: I64, amount: F64, kind: I64) -> None:
+        """Clear holds and undo payments as often, as late and for as much as the table does."""
+        words, rng = self._words, self._rng
+        for f, (first, second) in enumerate((("preauth", "clearing"), ("approved", "back"))):
+            at = np.flatnonzero((kind == KIND[first]) & (rng.random(len(kind)) < words.follow_share[f]))
+            grid = np.linspace(0, 1, words.follow_up.shape[2])
+            delay, ratio = (np.interp(rng.random(len(at)), grid, quantiles) for quantiles in words.follow_up[f])
+            late = time[at] + np.exp(delay).astype(np.int64)
+            at, late, ratio = (x[late < words.end] for x in (at, late, ratio))
+            shop, n = words.shop, len(at)
+            online, cash = (mask[merchant[at]].astype(np.int64) for mask in (shop.online, shop.cash))
+            zero, none = np.zeros(n, np.int64), np.full(n, -1, np.int64)
+            key = situation(zero, online, cash, np.full(n, KIND[second]), zero)
+            self.rows.add(
+                card=card[at], time=late, fraud=np.zeros(n, bool), merchant=merchant[at],
+                terminal=self._terminals.draw(merchant[at], rng), amount=np.maximum(amount[at] * ratio, 0.01),
+                detail=self._details.draw(key, rng), entry_swap=rng.random(n) < self._cards.contactless[card[at]],
+                device=none, address=none, ip_country=none,
+            )  # fmt: skip
 
     def _device_of(self, card: I64, device: I64, online: I64) -> I64:
         """-1 is the customer's usual one; others are numbered from 0, shared by strangers."""

@@ -9,7 +9,8 @@ NUMBERS = ("gap", "hour", "amount")
 SLOTS = (
     "same", "p1", "p2", "p3", "p4", "p7", "new_home", "stay", "away", "abroad", "o1", "o2", "o3", "new_online",
 )  # fmt: skip
-KINDS = ("approved", "declined", "preauth", "clearing", "back")
+KINDS = ("approved", "declined")
+STATES = (*KINDS, "preauth", "clearing", "back")  # what rows are, follow-ups of payments among them
 DEVICES = ("usual", "last", "new")
 ADDRESSES = ("home", "last", "near", "abroad")
 AMOUNTS = ("own", "as_before")
@@ -23,7 +24,9 @@ HEADS: tuple[tuple[str, int], ...] = (
 )
 WIDTH = len(NUMBERS) + sum(size for _, size in HEADS)
 SLOT = {name: code for code, name in enumerate(SLOTS)}
-KIND = {name: code for code, name in enumerate(KINDS)}
+KIND = {name: code for code, name in enumerate(STATES)}
+NEW_SLOTS = tuple(SLOT[name] for name in ("new_home", "stay", "away", "abroad", "new_online"))
+PHYSICAL_SLOTS = tuple(SLOT[name] for name in ("p1", "p2", "p3", "p4", "p7", "new_home", "stay", "away", "abroad"))
 CLASSES = ("genuine", "fraud")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from training.gan.coding import width_of_condition
-from training.gan.layout import COLUMNS, HEADS, NUMBERS, STEPS, WIDTH
+from training.gan.layout import COLUMNS, HEADS, NEW_SLOTS, NUMBERS, PHYSICAL_SLOTS, STEPS, WIDTH
 
 NOISE, COMMON = 12, 20
 _SLOPE = 0.2
@@ -66,7 +66,22 @@ class Generator(nn.Module):
         parts = [torch.tanh(raw[..., : len(NUMBERS)])]
         for name, _ in HEADS:
             parts.append(nn.functional.gumbel_softmax(raw[..., COLUMNS[name]], self.temperature, hard=True))
+        slot, (category, device, address) = parts[1], parts[3:6]
+        # as real windows are coded: no category where the shop is known, the usual device where there is none
+        new, there = (
+            slot[..., list(NEW_SLOTS)].sum(-1, keepdim=True),
+            slot[..., list(PHYSICAL_SLOTS)].sum(-1, keepdim=True),
+        )
+        parts[3] = category * new
+        parts[4], parts[5] = (_first(part, there) for part in (device, address))
         return torch.cat(parts, -1)
+
+
+def _first(codes: Tensor, where: Tensor) -> Tensor:
+    """One-hot codes, the first one where ``where`` is 1."""
+    first = torch.zeros_like(codes)
+    first[..., 0] = 1.0
+    return codes * (1 - where) + first * where
 
 
 class Critic(nn.Module):

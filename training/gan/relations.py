@@ -77,7 +77,7 @@ def relate(book: Book, shop: Catalogue) -> Relations:
     heads = np.stack(
         [
             slot,
-            _kinds(book),
+            (states(book) == KIND["declined"]).astype(np.int64),
             category,
             _devices(book, cards),
             _addresses(book, shop, home, cards),
@@ -164,13 +164,19 @@ def _last_where(card: I64, mask: Mask, values: I64) -> I64:
     return np.where(known, values[np.maximum(before, 0)], -1)
 
 
-def _kinds(book: Book) -> I64:
+def states(book: Book) -> I64:
+    """What each row is, as a code of `training.gan.layout.STATES`."""
     preauth, clearing = book.is_word("type", "preauth"), book.is_word("type", "clearing")
     return np.select(
         [book.back, book.declined, preauth, clearing],
         [KIND["back"], KIND["declined"], KIND["preauth"], KIND["clearing"]],
         KIND["approved"],
     ).astype(np.int64)
+
+
+def openings(book: Book) -> Book:
+    """Rows that a card holder began: clearings, refunds and reversals follow from others."""
+    return book.take(~np.isin(states(book), (KIND["clearing"], KIND["back"])))
 
 
 def seen_before(book: Book, code: I64) -> Mask:

@@ -19,13 +19,13 @@ from training.gan.losses import Loss, critic_loss, generator_loss, gradient_pena
 MODES, RADIUS, SIGMA = 8, 2.0, 0.1
 LEAST_INSIDE = 0.9
 LAST_CHECKS = 5
-_NOISE, _BATCH, _CHECKED, _LEAST_SHARE = 4, 256, 4000, 0.02
+_NOISE, _BATCH, _CHECKED, _LEAST_SHARE = 2, 256, 4000, 0.02
 _PENALTY = 0.1  # as in the authors' own toy problems; ten smooths modes of this size away
 
 Optimizer = Literal["adam", "sgd"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
-RATES: dict[Optimizer, float] = {"adam": 5e-4, "sgd": 2e-2}
+RATES: dict[Optimizer, float] = {"adam": 2e-3, "sgd": 2e-2}
 CURVES = ("round", "modes", "inside", "accuracy", "critic", "generator", "gradient_norm")
 
 
@@ -149,9 +149,9 @@ def summary(runs: list[Run]) -> list[dict[str, Any]]:
     return rows
 
 
-def _net(inputs: int, outputs: int, width: int = 96) -> nn.Sequential:
-    inner = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.LeakyReLU(0.1))]
-    return nn.Sequential(nn.Linear(inputs, width), nn.LeakyReLU(0.1), *inner, nn.Linear(width, outputs))
+def _net(inputs: int, outputs: int, width: int = 112) -> nn.Sequential:
+    inner = [layer for _ in range(2) for layer in (nn.Linear(width, width), nn.ReLU())]
+    return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), *inner, nn.Linear(width, outputs))
 
 
 def _optimiser(net: nn.Module, name: Optimizer, rate: float) -> torch.optim.Optimizer:

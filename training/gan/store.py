@@ -53,6 +53,8 @@ def save(model: Model, folder: Path) -> str:
                 arrays[f"{prefix}.{item.name}"] = value
             elif not isinstance(value, Catalogue | Coder):
                 texts[f"{prefix}.{item.name}"] = value
+    if model.sampler.levels is not None:
+        arrays["levels"] = model.sampler.levels
     np.savez_compressed(folder / "generator.npz", **arrays)
     weigher = model.sampler.weigher
     if isinstance(weigher, Ratio):
@@ -107,7 +109,7 @@ def load(folder: Path) -> Model:
     weigher = Ratio(ratio.read_text(encoding="utf-8")) if ratio.is_file() else None
     curves = manifest.pop("curves")
     del manifest["texts"]
-    return Model(words, Sampler(generator, weigher, manifest["candidates"]), curves, manifest)
+    return Model(words, Sampler(generator, weigher, manifest["candidates"], arrays.get("levels")), curves, manifest)
 
 
 def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,7 +14,7 @@ from training.gan.book import Mask
 from training.gan.cards import Cards, draw_cards
 from training.gan.coding import F32
 from training.gan.decode import Decoder
-from training.gan.layout import STEPS, WIDTH
+from training.gan.layout import NUMBERS, STEPS, WIDTH
 from training.gan.networks import Generator, conditions
 from training.gan.vocabulary import Vocabulary
 from training.gan.write import table
@@ -46,6 +46,8 @@ class Sampler:
         Trained.
     weigher
         None: the first candidate is taken.
+    levels
+        (2, 3, 2, q) of genuine and fraudulent steps, for each number: quantiles generated, and those of the data.
     candidates
         Windows drawn for each that is kept (sampling, importance resampling: Rubin 1987).
     """
@@ -53,6 +55,7 @@ class Sampler:
     generator: Generator
     weigher: Weigher | None = None
     candidates: int = 1
+    levels: np.ndarray | None = None
 
     def draw(self, habits: F32, fraud: F32, before: F32, rng: np.random.Generator) -> F32:
         """One window for each condition; (w, STEPS, WIDTH)."""
@@ -64,13 +67,36 @@ class Sampler:
             for low in range(0, len(wide[0]), 4096):
                 block = [torch.from_numpy(part[low : low + 4096]) for part in wide]
                 parts.append(self.generator(conditions(*block)).numpy())
-        steps = np.concatenate(parts)
+        steps = self._level(np.concatenate(parts), wide[1])
         if self.weigher is None:
             return steps
         weight = self.weigher(steps, *wide).reshape(-1, many)
         sums = np.cumsum(weight, axis=1)
         chosen = (sums < rng.random((len(sums), 1)) * sums[:, -1:]).sum(1).clip(0, many - 1)
         return np.asarray(steps[np.arange(len(sums)) * many + chosen], np.float32)
+
+    def _level(self, steps: F32, fraud: F32) -> F32:
+        """Numbers moved to the data's distribution by their rank."""
+        if self.levels is None:
+            return steps
+        out = steps.copy()
+        for kind in range(2):
+            rows = fraud == kind
+            for c in range(len(NUMBERS)):
+                out[rows, c] = np.interp(steps[rows, c], *self.levels[kind, c])
+        return out
+
+    def levelled(self, steps: F32, habits: F32, fraud: F32, before: F32, rng: np.random.Generator) -> Sampler:
+        """Learn the levels from windows with their conditions."""
+        made = self.draw(habits, fraud, before, rng)
+        grid = np.linspace(0, 1, 201)
+        levels = np.empty((2, len(NUMBERS), 2, len(grid)))
+        for kind in range(2):
+            rows = fraud == kind
+            for c in range(len(NUMBERS)):
+                for k, source in enumerate((made, steps)):
+                    levels[kind, c, k] = np.quantile(source[rows, c], grid) + 1e-9 * np.arange(len(grid))
+        return replace(self, levels=levels)
 
 
 def synthesise(

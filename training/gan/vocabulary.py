@@ -10,8 +10,8 @@ import numpy.typing as npt
 from training.gan.book import DAY_MS, F64, I64, Book
 from training.gan.catalogue import CATEGORIES, Catalogue
 from training.gan.coding import Coder, new_habits
-from training.gan.layout import KIND, SLOT, STEPS
-from training.gan.relations import HABITS, Relations, seen_before
+from training.gan.layout import KIND, NEW_SLOTS, STEPS
+from training.gan.relations import Relations, states
 
 DETAILS = ("type", "response_code", "channel", "entry_mode", "three_ds", "cvv_result", "avs_result")
 PRESENT = (
@@ -20,7 +20,6 @@ PRESENT = (
 )  # fmt: skip
 KEPT = ("merchant_id", "terminal_id", "mcc", "country", "currency", "bin", "ip_country", *DETAILS)
 LEAST_ROWS = STEPS + 4
-NEW_SLOTS = tuple(SLOT[name] for name in ("new_home", "stay", "away", "abroad", "new_online"))
 PROFILES = 4000
 
 
@@ -47,8 +46,9 @@ class Vocabulary:
         (t, len(DETAILS) + 1) distinct codes, the last one bits of `PRESENT`; their situation; how often.
     preauthorised
         (CATEGORIES,) share of purchases that begin as a preauthorisation.
-    cleared
-        (33,) quantiles of a clearing over its preauthorisation.
+    follow_share, follow_up
+        (2,) share of preauthorisations that are cleared, of approved payments that come back; (2, 2, 33) for either the
+        quantiles of the log delay (ms) and of the amount over the first one.
     rounded
         (CATEGORIES, 2) share of amounts that are multiples of ten in base, in local currency.
     cards_of_customer
@@ -77,7 +77,8 @@ class Vocabulary:
     detail_key: I64
     detail_count: F64
     preauthorised: F64
-    cleared: F64
+    follow_share: F64
+    follow_up: F64
     rounded: F64
     cards_of_customer: F64
     bins: F64
@@ -88,8 +89,8 @@ class Vocabulary:
     end: int
 
     @classmethod
-    def of(cls, book: Book, shop: Catalogue, relations: Relations, coder: Coder, seed: int) -> Vocabulary:
-        """Take the vocabulary from a book."""
+    def of(cls, whole: Book, book: Book, shop: Catalogue, relations: Relations, coder: Coder, seed: int) -> Vocabulary:
+        """Take the vocabulary from a whole book and from its openings, which the relations are of."""
         rng = np.random.default_rng(seed)
         merchant, honest = book.words["merchant_id"].codes, ~book.fraud
         places = len(shop.place_country)
@@ -101,8 +102,9 @@ class Vocabulary:
         away = honest & ~shop.online[merchant] & (shop.place[merchant] != relations.home[book.card])
         offset = np.zeros(places, np.int64)
         offset[home[home >= 0]] = relations.home_offset[kept][home >= 0]
-        details, key, count = _details(book, shop, relations)
-        kind = relations.heads[:, 1]
+        details, key, count = _details(whole, book, shop, relations)
+        kind = states(book)
+        follow_share, follow_up = _follow_ups(whole)
         return cls(
             words={name: book.words[name].pool for name in KEPT},
             shop=shop,
@@ -118,7 +120,8 @@ class Vocabulary:
             detail_key=key,
             detail_count=count,
             preauthorised=_share(kind == KIND["preauth"], shop.category[merchant]),
-            cleared=_cleared(book, kind),
+            follow_share=follow_share,
+            follow_up=follow_up,
             rounded=_rounded(book, shop, kind),
             cards_of_customer=_cards_of_customer(book),
             bins=_by_card(book, "bin"),
@@ -135,21 +138,47 @@ def situation(fraud: I64, online: I64, cash: I64, kind: I64, new: I64) -> I64:
     return ((fraud * 2 + new) * 2 + online) * 2 + cash + 16 * kind
 
 
-def _details(book: Book, shop: Catalogue, relations: Relations) -> tuple[I64, I64, F64]:
+def _details(whole: Book, book: Book, shop: Catalogue, relations: Relations) -> tuple[I64, I64, F64]:
+    follow = whole.take(np.isin(states(whole), (KIND["clearing"], KIND["back"])))
+    new = np.isin(relations.heads[:, 0], NEW_SLOTS).astype(np.int64)
+    parts = [_detail_rows(part, shop, flag) for part, flag in ((book, new), (follow, np.zeros(len(follow), np.int64)))]
+    found, count = np.unique(np.concatenate(parts), axis=0, return_counts=True)
+    order = np.argsort(found[:, -1], kind="stable")
+    return found[order, :-1], found[order, -1], count[order].astype(np.float64)
+
+
+def _detail_rows(book: Book, shop: Catalogue, new: I64) -> I64:
     merchant = book.words["merchant_id"].codes
     bits = np.zeros(len(book), np.int64)
     for b, name in enumerate(PRESENT):
         there = ~np.isnan(book.numbers[name]) if name in book.numbers else book.words[name].codes >= 0
         bits |= there.astype(np.int64) << b
-    new = np.isin(relations.heads[:, 0], NEW_SLOTS).astype(np.int64)
-    key = situation(
-        book.fraud.astype(np.int64), shop.online[merchant].astype(np.int64), shop.cash[merchant].astype(np.int64),
-        relations.heads[:, 1], new,
-    )  # fmt: skip
-    table = np.stack([*(book.words[name].codes for name in DETAILS), bits, key], axis=1)
-    found, count = np.unique(table, axis=0, return_counts=True)
-    order = np.argsort(found[:, -1], kind="stable")
-    return found[order, :-1], found[order, -1], count[order].astype(np.float64)
+    online, cash = shop.online[merchant].astype(np.int64), shop.cash[merchant].astype(np.int64)
+    key = situation(book.fraud.astype(np.int64), online, cash, states(book), new)
+    return np.stack([*(book.words[name].codes for name in DETAILS), bits, key], axis=1)
+
+
+def _follow_ups(book: Book) -> tuple[F64, F64]:
+    """How many holds are cleared and payments undone, how long after and for how much, at the same merchant."""
+    kind, merchant = states(book), book.words["merchant_id"].codes
+    shares, quantiles = np.zeros(2), np.zeros((2, 2, 33))
+    for f, (first, second) in enumerate((("preauth", "clearing"), ("approved", "back"))):
+        open_: dict[tuple[int, int], int] = {}
+        delays: list[float] = []
+        ratios: list[float] = []
+        for row in np.flatnonzero(np.isin(kind, (KIND[first], KIND[second])) & ~book.fraud).tolist():
+            key = (int(book.card[row]), int(merchant[row]))
+            if kind[row] == KIND[first]:
+                open_[key] = row
+            elif key in open_:
+                before = open_.pop(key)
+                delays.append(float(np.log(max(book.time[row] - book.time[before], 1))))
+                ratios.append(float(book.amount[row] / max(book.amount[before], 0.01)))
+        number = int(((kind == KIND[first]) & ~book.fraud).sum())
+        shares[f] = (kind == KIND[second]).sum() / max(number, 1) if delays else 0.0
+        if delays:
+            quantiles[f] = np.quantile([delays, ratios], np.linspace(0, 1, 33), axis=1).T
+    return np.minimum(shares, 1.0), quantiles
 
 
 def _ages(book: Book, cards: I64, rng: np.random.Generator) -> F64:
@@ -178,20 +207,6 @@ def _share(mask: npt.NDArray[np.bool_], category: I64) -> F64:
     return np.asarray(
         np.bincount(category[mask], minlength=CATEGORIES) / np.maximum(np.bincount(category, minlength=CATEGORIES), 1)
     )
-
-
-def _cleared(book: Book, kind: I64) -> F64:
-    """Quantiles of clearings over the card's latest preauthorisation at the merchant."""
-    merchant = book.words["merchant_id"].codes
-    ratios: list[float] = []
-    pending: dict[tuple[int, int], float] = {}
-    for row in np.flatnonzero((kind == KIND["preauth"]) | (kind == KIND["clearing"])).tolist():
-        key = (int(book.card[row]), int(merchant[row]))
-        if kind[row] == KIND["preauth"]:
-            pending[key] = float(book.amount[row])
-        elif pending.get(key, 0.0) > 0:
-            ratios.append(float(book.amount[row]) / pending.pop(key))
-    return np.quantile(ratios, np.linspace(0, 1, 33)) if ratios else np.ones(33)
 
 
 def _rounded(book: Book, shop: Catalogue, kind: I64) -> F64:
@@ -239,6 +254,3 @@ def _richness(book: Book, name: str, strange: npt.NDArray[np.bool_]) -> int:
     _, cards = np.unique(pairs[:, 0], return_counts=True)
     once, twice = int((cards == 1).sum()), int((cards == 2).sum())
     return int(len(cards) + once * (once - 1) / (2 * (twice + 1)))
-
-
-__all__ = ["DETAILS", "HABITS", "NEW_SLOTS", "PRESENT", "Vocabulary", "seen_before", "situation"]
