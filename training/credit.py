@@ -169,7 +169,7 @@ def fit_credit(
         machines.append(machine)
         used = min(len(rows), MOST_ROWS)
         say(
-            f"machine {k + 1} of {FOLDS} trained on {used:,} of {len(rows):,} rows and asked about {len(others):,} others"
+            f"machine {k + 1} of {FOLDS}: trained on {used:,} of {len(rows):,} rows, asked about {len(others):,} others"
         )
     lines = [platt(margin[known][fold[known] != k], y[known][fold[known] != k]) for k in range(FOLDS)]
     logit = np.zeros(len(y))
