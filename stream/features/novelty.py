@@ -51,10 +51,10 @@ class View(NamedTuple):
 
 @kernel
 def _find(cells: Any, value: int) -> int:
-    for k in range(len(cells)):
-        if cells[k] == value:
-            return k
-    return -1
+    at = wide(-1)
+    for k in range(len(cells)):  # to the end: comparing all at once is cheaper than guessing where to stop
+        at = k if cells[k] == value else at
+    return at
 
 
 @kernel

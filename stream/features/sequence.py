@@ -9,6 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 from stream.features.kernel import Event, kernel, wide
 from stream.features.registry import Channel, Family
@@ -36,6 +40,35 @@ STORED = len(CHANNELS) - 1  # `present` needs no byte
 DTYPE = np.dtype([("steps", np.int8, (STEPS, STORED)), ("head", np.uint8), ("filled", np.uint8)], align=True)
 
 
+@intrinsic
+def unpack(context: Any, quanta: Any, at: Any, steps: Any, out: Any, place: Any) -> Any:
+    """Write ``quanta[at + c] * steps[c]`` to ``out[place + c]`` for every channel kept, float32, in vector steps.
+
+    Arrays of any shape are read as flat; int8, float32 and float32.
+    """
+    del context
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, at, _, _, place = args
+        sources = [(signature.args[k], args[k]) for k in (0, 2, 3)]
+        pointers = [make_array(kind)(context, builder, value).data for kind, value in sources]
+        byte, single, low = ir.IntType(8), ir.FloatType(), 0
+        while low < STORED:
+            lanes = 8 if STORED - low >= 8 else 4 if STORED - low >= 4 else 1
+            bytes_at = builder.gep(pointers[0], [builder.add(at, ir.Constant(at.type, low))])
+            steps_at = builder.gep(pointers[1], [ir.Constant(at.type, low)])
+            out_at = builder.gep(pointers[2], [builder.add(place, ir.Constant(at.type, low))])
+            held = builder.load(builder.bitcast(bytes_at, ir.VectorType(byte, lanes).as_pointer()), align=1)
+            wanted = ir.VectorType(single, lanes)
+            times = builder.load(builder.bitcast(steps_at, wanted.as_pointer()), align=4)
+            value = builder.fmul(builder.sitofp(held, wanted), times)
+            builder.store(value, builder.bitcast(out_at, wanted.as_pointer()), align=4)
+            low += lanes
+        return context.get_dummy_value()
+
+    return types.void(quanta, types.int64, steps, out, types.int64), generate
+
+
 @kernel
 def quantise(value: float, step: float, neutral: float) -> int:
     """Nearest quantum; a missing value is the neutral one."""
@@ -54,8 +87,7 @@ def history(state: Any, steps: Any, out: Any) -> None:
     at = (state.head + STEPS - held) % STEPS
     for k in range(STEPS - 1 - held, STEPS - 1):
         out[k, 0] = 1.0
-        for c in range(STORED):
-            out[k, c + 1] = state.steps[at, c] * steps[c]
+        unpack(state.steps, at * STORED, steps, out, k * (STORED + 1) + 1)
         at = (at + 1) % STEPS
 
 

@@ -39,7 +39,8 @@ def write(families: Sequence[Family], entities: Sequence[Entity]) -> tuple[str, 
     """
     names: dict[str, Any] = {"np": np, "Event": Event, "clip": clip, "prefetch": prefetch, "wipe": wipe}
     names |= {"check": guard.check, "remember": guard.remember, "outlived": guard.outlived}
-    names |= {"history": sequence.history, "quantise": sequence.quantise, "advance": sequence.advance}
+    names |= {"history": sequence.history, "unpack": sequence.unpack}
+    names |= {"quantise": sequence.quantise, "advance": sequence.advance}
     first, kept = entities[0], {channel.feature for channel in sequence.CHANNELS} | {NEWS}
     columns: dict[str, int] = {}
     slots = _slots(entities)
@@ -208,8 +209,7 @@ def loop({", ".join(arguments)}, clock_at, horizon, quanta, now, x, s, u, news, 
         if not update_only:
             history(row_{first}.sequence, quanta, s[i])
             s[i, {sequence.STEPS - 1}, 0] = 1.0
-            for c in range({sequence.STORED}):
-                s[i, {sequence.STEPS - 1}, c + 1] = now[c] * quanta[c]
+            unpack(now, 0, quanta, s[i], {(sequence.STEPS - 1) * (sequence.STORED + 1) + 1})
         if added != 0:
             continue
         remember(row_{first}.guard, transaction_key[i])

@@ -3,9 +3,12 @@
 A table is one stretch of memory, seen here as 64-bit words: a head of counters and offsets, then one section for each
 purpose (see `layout`). One array means one argument, and handing over an argument costs more than finding a row.
 
-The index is 64 open-addressed shards with linear probing; an entry holds 31 bits of the key's hash above the slot plus
-one, and the row itself holds the key. A shard doubles by itself, at a fill of its own, so that they never all do it at
-once. A freed entry is closed by moving its followers back: there are no graves to clean.
+The index is 64 open-addressed shards with linear probing from the start of a cache line; an entry holds 31 bits of the
+key's hash above the slot plus one, and the row itself holds the key. A shard doubles by itself, at a fill of its own,
+so that they never all do it at once. A freed entry is closed by moving its followers back: there are no graves.
+
+Shards lie side by side, a cache line of each in turn, so that the index is dense and fits large pages: with small ones,
+finding the page costs more than reading the entry. A shard that outgrows `SMALL` moves to a stretch of such pages.
 """
 
 from __future__ import annotations
@@ -16,12 +19,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numba import njit
 
-from stream.state.prefetch import prefetch
+from stream.state.prefetch import LINE, UPPER, alike, lowest, prefetch
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 SHARDS = 64
 FIRST_SIZE = 64  # entries of a shard at first
+SMALL = 4096  # entries of a shard up to which it lies in ordinary pages: a small table shall not cost megabytes
 
 # Counters and offsets in the head.
 USED, FREE, SWEEPING, SWEPT, POOL_USED, POOL_FREE, CURSOR, QUEUED, TAKEN, SCANNED = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -30,7 +34,7 @@ SIZES_AT, COUNTS_AT, DIRTY_AT, PENDING_AT, QUEUE_AT, SAVED_AT, FREE_AT = 14, 15,
 INDEX_AT, SCRATCH_AT, ROWS_AT, POOL_AT = 21, 22, 23, 24
 HEAD = 25
 
-FAR, NEAR = 16, 8  # keys ahead whose place in the index, and whose row, are asked for
+RUN = 64  # keys whose places are asked for together
 _MIX = 0x9E3779B97F4A7C15
 _LOW = 0xFFFFFFFF
 
@@ -51,12 +55,24 @@ def _hash(key: Any) -> Any:
 
 
 @native
+def _base(mem: Any, shard: Any, size: int) -> int:
+    """Where in memory a shard of that size begins."""
+    return int(mem[INDEX_AT] + (SHARDS * SMALL if size > SMALL else 0) + shard * LINE)
+
+
+@native
+def _entry(base: int, at: int) -> int:
+    """Where in memory a place of a shard is: lines of all shards take turns."""
+    return base + (at & -LINE) * SHARDS + (at & (LINE - 1))
+
+
+@native
 def _place(mem: Any, base: int, mask: int, entry: Any) -> None:
     """Put an entry behind those that probe through the same places."""
-    at = (entry >> 32) & mask
-    while mem[base + at] != 0:
+    at = (entry >> 32) & mask & -LINE
+    while mem[_entry(base, at)] != 0:
         at = (at + 1) & mask
-    mem[base + at] = entry
+    mem[_entry(base, at)] = entry
 
 
 @native
@@ -71,15 +87,106 @@ def _double(mem: Any, shard: Any) -> bool:
     size = mem[mem[SIZES_AT] + shard]
     if 2 * size > mem[SHARD_ROOM]:
         return False
-    base, scratch = mem[INDEX_AT] + shard * mem[SHARD_ROOM], mem[SCRATCH_AT]
+    base, scratch = _base(mem, shard, size), mem[SCRATCH_AT]
     for i in range(size):
-        mem[scratch + i] = mem[base + i]
-        mem[base + i] = 0
+        mem[scratch + i] = mem[_entry(base, i)]
+        mem[_entry(base, i)] = 0
     mem[mem[SIZES_AT] + shard] = 2 * size
+    base = _base(mem, shard, 2 * size)
     for i in range(size):
         if mem[scratch + i] != 0:
             _place(mem, base, 2 * size - 1, mem[scratch + i])
     return True
+
+
+@native
+def _new_slot(mem: Any) -> int:
+    """A freed slot, or the next one; -1 when the rows are used up. A sweep may still want what a freed one held."""
+    if mem[FREE] > 0 and mem[SWEEPING] == 0:
+        mem[FREE] -= 1
+        return int(mem[mem[FREE_AT] + mem[FREE]])
+    if mem[USED] >= mem[CAPACITY]:
+        return -1
+    mem[USED] += 1
+    return int(mem[USED] - 1)
+
+
+@native
+def _find(mem: Any, key: Any) -> int:
+    """Slot of a key, made when it is new; -1 when the memory is used up."""
+    mixed = _hash(key)
+    shard, tag = np.int64(mixed & np.uint64(SHARDS - 1)), np.int64(mixed >> np.uint64(33))
+    mask = mem[mem[SIZES_AT] + shard] - 1
+    base = _base(mem, shard, mask + 1)
+    width, rows, signed = mem[WIDTH], mem[ROWS_AT], np.int64(key)
+    at = tag & mask & -LINE
+    while True:
+        line = _entry(base, at)
+        hits = alike(mem, line, tag << 32, UPPER)
+        while hits != 0:
+            slot = (mem[line + lowest(hits)] & _LOW) - 1
+            if slot >= 0 and mem[rows + slot * width] == signed:
+                return int(slot)
+            hits &= hits - 1
+        if alike(mem, line, 0, -1) != 0:
+            break
+        at = (at + LINE) & mask
+    count = mem[mem[COUNTS_AT] + shard]
+    if count >= _limit(shard, mask + 1) and not _double(mem, shard) and count >= mask:
+        return -1
+    slot = _new_slot(mem)
+    if slot < 0:
+        return -1
+    size = mem[mem[SIZES_AT] + shard]
+    _place(mem, _base(mem, shard, size), size - 1, (tag << 32) | (slot + 1))
+    mem[mem[COUNTS_AT] + shard] = count + 1
+    mem[rows + slot * width] = signed
+    mem[mem[DIRTY_AT] + (slot >> mem[SHIFT])] = 1
+    return slot
+
+
+@native
+def _guess(mem: Any, keys: Any, out: Any, low: int, high: int) -> None:
+    """Write the likely slots of keys, and ask for their rows; nearly all are right."""
+    width, rows = mem[WIDTH], mem[ROWS_AT]
+    for i in range(low, high):
+        tag = np.int64(_hash(keys[i]) >> np.uint64(33))
+        hits = alike(mem, out[i], tag << 32, UPPER)
+        out[i] = max((mem[out[i] + lowest(hits | 1 << (LINE - 1))] & _LOW) - 1, 0)
+        prefetch(mem, rows + out[i] * width)
+
+
+@native
+def _ask(mem: Any, keys: Any, out: Any, low: int, high: int) -> None:
+    """Write where in memory the index begins to look for keys, and ask for it."""
+    for i in range(low, high):
+        mixed = _hash(keys[i])
+        shard, tag = np.int64(mixed & np.uint64(SHARDS - 1)), np.int64(mixed >> np.uint64(33))
+        size = mem[mem[SIZES_AT] + shard]
+        out[i] = _entry(_base(mem, shard, size), tag & (size - 1) & -LINE)
+        prefetch(mem, out[i])
+
+
+@native
+def locate(mem: Any, keys: Any, out: Any, start: int) -> int:
+    """Slots of keys from `start` on; return how far it came: short of the end when the memory is used up.
+
+    In runs, each in three goes without a branch that depends on what is found: so the processor waits for many at once.
+    """
+    n, width, rows = len(keys), mem[WIDTH], mem[ROWS_AT]
+    _ask(mem, keys, out, start, min(start + RUN, n))
+    for low in range(start, n, RUN):
+        high = min(low + RUN, n)
+        _ask(mem, keys, out, high, min(high + RUN, n))
+        _guess(mem, keys, out, low, high)
+        for i in range(low, high):
+            if keys[i] == 0:
+                out[i] = -1
+            elif mem[rows + out[i] * width] != np.int64(keys[i]):
+                out[i] = _find(mem, keys[i])
+                if out[i] < 0:
+                    return i
+    return n
 
 
 @native
@@ -103,78 +210,6 @@ def _keep(mem: Any, slot: int) -> None:
     for k in range(width):
         mem[pool + place * width + k] = mem[row + k]
     mem[mem[SAVED_AT] + slot] = place + 1
-
-
-@native
-def _new_slot(mem: Any) -> int:
-    """A freed slot, or the next one; -1 when the rows are used up. What a sweep has still to take of one is kept."""
-    if mem[FREE] > 0:
-        mem[FREE] -= 1
-        slot = int(mem[mem[FREE_AT] + mem[FREE]])
-        if mem[SWEEPING] != 0:
-            _keep(mem, slot)
-        return slot
-    if mem[USED] >= mem[CAPACITY]:
-        return -1
-    mem[USED] += 1
-    return int(mem[USED] - 1)
-
-
-@native
-def _find(mem: Any, key: Any) -> int:
-    """Slot of a key, made when it is new; -1 when the memory is used up."""
-    mixed = _hash(key)
-    shard, tag = np.int64(mixed & np.uint64(SHARDS - 1)), np.int64(mixed >> np.uint64(33))
-    base, mask = mem[INDEX_AT] + shard * mem[SHARD_ROOM], mem[mem[SIZES_AT] + shard] - 1
-    width, rows, signed = mem[WIDTH], mem[ROWS_AT], np.int64(key)
-    at = tag & mask
-    while mem[base + at] != 0:
-        entry = mem[base + at]
-        if entry >> 32 == tag and mem[rows + ((entry & _LOW) - 1) * width] == signed:
-            return int((entry & _LOW) - 1)
-        at = (at + 1) & mask
-    count = mem[mem[COUNTS_AT] + shard]
-    if count >= _limit(shard, mask + 1) and not _double(mem, shard) and count >= mask:
-        return -1
-    slot = _new_slot(mem)
-    if slot < 0:
-        return -1
-    _place(mem, base, mem[mem[SIZES_AT] + shard] - 1, (tag << 32) | (slot + 1))
-    mem[mem[COUNTS_AT] + shard] = count + 1
-    mem[rows + slot * width] = signed
-    mem[mem[DIRTY_AT] + (slot >> mem[SHIFT])] = 1
-    return slot
-
-
-@native
-def _home(mem: Any, key: Any) -> int:
-    """Where in memory the index begins to look for a key."""
-    mixed = _hash(key)
-    shard, tag = np.int64(mixed & np.uint64(SHARDS - 1)), np.int64(mixed >> np.uint64(33))
-    return int(mem[INDEX_AT] + shard * mem[SHARD_ROOM] + (tag & (mem[mem[SIZES_AT] + shard] - 1)))
-
-
-@native
-def locate(mem: Any, keys: Any, out: Any, start: int) -> int:
-    """Slots of keys from `start` on; return how far it came: short of the end when the memory is used up."""
-    for i in range(start, min(len(keys), start + FAR)):
-        prefetch(mem, _home(mem, keys[i]))
-    for i in range(start, min(len(keys), start + NEAR)):
-        entry = mem[_home(mem, keys[i])]
-        prefetch(mem, mem[ROWS_AT] + max((entry & _LOW) - 1, 0) * mem[WIDTH])
-    for i in range(start, len(keys)):
-        if i + FAR < len(keys):
-            prefetch(mem, _home(mem, keys[i + FAR]))
-        if i + NEAR < len(keys):
-            entry = mem[_home(mem, keys[i + NEAR])]
-            prefetch(mem, mem[ROWS_AT] + max((entry & _LOW) - 1, 0) * mem[WIDTH])
-        slot = -1
-        if keys[i] != 0:
-            slot = _find(mem, keys[i])
-            if slot < 0:
-                return i
-        out[i] = slot
-    return len(keys)
 
 
 @native
@@ -266,18 +301,19 @@ def _forget(mem: Any, slot: int) -> None:
     """Take a row out of the index and close the gap."""
     mixed = _hash(np.uint64(mem[mem[ROWS_AT] + slot * mem[WIDTH]]))
     shard, tag = np.int64(mixed & np.uint64(SHARDS - 1)), np.int64(mixed >> np.uint64(33))
-    base, mask = mem[INDEX_AT] + shard * mem[SHARD_ROOM], mem[mem[SIZES_AT] + shard] - 1
-    hole = tag & mask
-    while mem[base + hole] & _LOW != slot + 1:
+    mask = mem[mem[SIZES_AT] + shard] - 1
+    base = _base(mem, shard, mask + 1)
+    hole = tag & mask & -LINE
+    while mem[_entry(base, hole)] & _LOW != slot + 1:
         hole = (hole + 1) & mask
     at = (hole + 1) & mask
-    while mem[base + at] != 0:
-        home = (mem[base + at] >> 32) & mask
+    while mem[_entry(base, at)] != 0:
+        home = (mem[_entry(base, at)] >> 32) & mask & -LINE
         if (at - home) & mask >= (at - hole) & mask:
-            mem[base + hole] = mem[base + at]
+            mem[_entry(base, hole)] = mem[_entry(base, at)]
             hole = at
         at = (at + 1) & mask
-    mem[base + hole] = 0
+    mem[_entry(base, hole)] = 0
     mem[mem[COUNTS_AT] + shard] -= 1
 
 
@@ -320,7 +356,7 @@ def build(mem: Any) -> bool:
         size, count = mem[mem[SIZES_AT] + shard], mem[mem[COUNTS_AT] + shard]
         if count >= _limit(shard, size) and not _double(mem, shard) and count >= size - 1:
             return False
-        base = mem[INDEX_AT] + shard * mem[SHARD_ROOM]
-        _place(mem, base, mem[mem[SIZES_AT] + shard] - 1, (tag << 32) | (slot + 1))
+        size = mem[mem[SIZES_AT] + shard]
+        _place(mem, _base(mem, shard, size), size - 1, (tag << 32) | (slot + 1))
         mem[mem[COUNTS_AT] + shard] = count + 1
     return True

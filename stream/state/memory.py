@@ -55,7 +55,8 @@ def reserve(width: int, capacity: int) -> tuple[mmap.mmap, I64]:
     words = np.frombuffer(memory, np.int64, total)
     words[: k.HEAD] = head
     words[head[k.SIZES_AT] : head[k.SIZES_AT] + k.SHARDS] = k.FIRST_SIZE
-    _advise(memory, int(head[k.ROWS_AT]) * _WORD, int(head[k.POOL_AT]) * _WORD)
+    _advise(memory, (int(head[k.INDEX_AT]) + k.SHARDS * k.SMALL) * _WORD, int(head[k.SCRATCH_AT]) * _WORD)
+    _advise(memory, int(head[k.ROWS_AT]) * _WORD + HUGE, int(head[k.POOL_AT]) * _WORD)
     return memory, words
 
 
@@ -74,14 +75,14 @@ def layout(width: int, capacity: int) -> tuple[I64, int]:
         k.QUEUE_AT: blocks,
         k.SAVED_AT: capacity,
         k.FREE_AT: capacity,
-        k.INDEX_AT: k.SHARDS * room,
+        k.INDEX_AT: k.SHARDS * (k.SMALL + room),
         k.SCRATCH_AT: room,
         k.ROWS_AT: capacity * width,
         k.POOL_AT: capacity * width,
     }
     at = k.HEAD
     for section, words in sections.items():
-        if section in {k.ROWS_AT, k.POOL_AT}:
+        if section in {k.INDEX_AT, k.ROWS_AT, k.POOL_AT}:
             at = -(-at * _WORD // HUGE) * (HUGE // _WORD)
         head[section] = at
         at += words
@@ -89,8 +90,8 @@ def layout(width: int, capacity: int) -> tuple[I64, int]:
 
 
 def _advise(memory: mmap.mmap, start: int, end: int) -> None:
-    """Large pages for the rows, but for the first few: a table of a hundred rows shall not cost two megabytes."""
-    start += HUGE
+    """Large pages; not for the first rows and small shards: a table of a hundred rows shall not cost two megabytes."""
+    end -= end % HUGE
     if hasattr(mmap, "MADV_HUGEPAGE") and end - start >= HUGE:
         memory.madvise(mmap.MADV_HUGEPAGE, start, end - start)
 

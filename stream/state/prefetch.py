@@ -1,4 +1,4 @@
-"""Ask the processor for a word before it is needed: with many rows, waiting for memory is what finding one costs."""
+"""What a search in memory costs is waiting and wrong guesses: ask for words ahead, compare a cache line at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 WORD = 8
+LINE = 8  # words of a cache line
+UPPER = ~0xFFFFFFFF  # the upper half of a word
 
 
 @intrinsic
@@ -30,3 +32,37 @@ def prefetch(context: Any, words: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(words, index), generate
+
+
+@intrinsic
+def alike(context: Any, words: Any, index: Any, value: Any, mask: Any) -> Any:
+    """Which of the `LINE` words from ``words[index]`` on equal `value` in the bits of `mask`: one bit each, int64."""
+    del context
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = make_array(signature.args[0])(context, builder, args[0])
+        word, lanes = ir.IntType(64), ir.VectorType(ir.IntType(64), LINE)
+
+        def spread(scalar: Any) -> Any:
+            undefined = ir.Constant(lanes, ir.Undefined)
+            first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
+            order = ir.Constant(ir.VectorType(ir.IntType(32), LINE), [0] * LINE)
+            return builder.shuffle_vector(first, undefined, order)
+
+        place = builder.gep(builder.bitcast(array.data, word.as_pointer()), [args[1]])
+        line = builder.load(builder.bitcast(place, lanes.as_pointer()), align=WORD)
+        bits = builder.icmp_unsigned("==", builder.and_(line, spread(args[3])), spread(args[2]))
+        return builder.zext(builder.bitcast(bits, ir.IntType(LINE)), word)
+
+    return types.int64(words, types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def lowest(context: Any, bits: Any) -> Any:
+    """Number of the lowest bit that is set; one of them is."""
+    del context
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate
