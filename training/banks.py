@@ -189,6 +189,24 @@ def _yardstick(seed: int, say: Say) -> Yardstick:
     return boosting(train, seed=seed)
 
 
+def draw_reliability(report: dict[str, Any], path: Path) -> None:
+    """Draw what was said against what was reported, a panel for each prevalence, into a PNG or SVG file."""
+    from matplotlib.figure import Figure
+
+    rows = report["rows"]
+    figure = Figure(figsize=(4.2 * len(rows), 4.2), layout="constrained")
+    for axes, row in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows, strict=True):
+        for key, colour in (("by_truth", "tab:red"), ("by_reports", "tab:blue")):
+            bins = row["calibration"][key]["bins"]
+            size = [8 + 12 * np.log10(part["rows"]) for part in bins]
+            axes.scatter([part["said"] for part in bins], [part["seen"] for part in bins], s=size, c=colour, label=key)
+        axes.plot([1e-4, 1], [1e-4, 1], color="grey", linewidth=0.8)
+        axes.set(xscale="log", yscale="log", xlim=(1e-4, 1.3), ylim=(1e-4, 1.3), title=row["setting"])
+        axes.set(xlabel="probability said", ylabel="share of frauds seen")
+        axes.legend()
+    figure.savefig(path, dpi=110)
+
+
 def planted_causes() -> dict[str, tuple[str, ...]]:
     """The families that each story of the simulator shows in."""
     from training.data.simulator.stories import STORIES

@@ -48,6 +48,7 @@ def evaluate(
     leave_out: Annotated[
         str, typer.Option(help="Train without this story, or without each in turn (all), and judge it.")
     ] = "",
+    plot: Annotated[Path | None, typer.Option(help="Draw the reliability diagram into this PNG or SVG file.")] = None,
     models: Annotated[Path | None, typer.Option(help="Models folder; the shipped ones when absent.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
@@ -74,7 +75,7 @@ def evaluate(
         if leave_out:
             _leave_out(leave_out, banks, points[0], size, warm_up_days, quick, say, json)
             return
-        from training.banks import evaluate_banks
+        from training.banks import draw_reliability, evaluate_banks
 
         report = evaluate_banks(
             models or resource_path("models"),
@@ -85,6 +86,8 @@ def evaluate(
             quick=quick,
             say=say,
         )
+        if plot is not None:
+            draw_reliability(report, plot)
         if json:
             emit_json(report)
         else:

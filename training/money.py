@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from stream.features import FEATURE_NAMES, FEATURES
+from training.cases import count_cases
 from training.samples import F64, Mask, Samples
 
 MONEY_SHARES = (0.25, 0.5, 0.75)
+ALERTS_PER_10K = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+CASE_COST = 5.0  # what an analyst's look at one case costs, in the base currency
 _AMOUNT, _DECLINED = FEATURE_NAMES.index("amount"), FEATURE_NAMES.index("is_declined")
 _UNBENT = {"log1p": np.expm1, "log": np.exp, "linear": np.positive}
 
@@ -79,4 +82,31 @@ def false_declines(
         first = min(int(np.searchsorted(caught, share * caught[-1])), len(caught) - 1)
         end = int(np.searchsorted(ranked, ranked[first], side="right"))  # ties are declined together
         out[f"{share:g}"] = 1e4 * float(honest[end - 1]) / cards
+    return out
+
+
+def worth(samples: Samples, money: F64, logit: F64, fraud: Mask, shipped: float) -> dict[str, dict[str, float]]:
+    """What a threshold saves and costs: the shipped one, and those that give some numbers of alerts on these rows.
+
+    Returns
+    -------
+    dict
+        By threshold: ``alerts_per_10k``, ``cases``, ``saved`` (fraud money from each card's first alert on), and
+        ``net`` (saved minus `CASE_COST` a case).
+    """
+    cuts = {"shipped": shipped}
+    for number in ALERTS_PER_10K:
+        cuts[f"{number:g} / 10k"] = float(np.quantile(logit, 1 - number / 1e4)) if len(logit) else 0.0
+    out = {}
+    for name, cut in cuts.items():
+        alert = logit >= cut
+        lost = before_first_alert(samples, money, alert, fraud)
+        saved = float(money[fraud].sum()) - lost["money"] * lost["cards"]
+        cases = count_cases(samples, alert, fraud).cases
+        out[name] = {
+            "alerts_per_10k": 1e4 * float(alert.mean()),
+            "cases": cases,
+            "saved": saved,
+            "net": saved - CASE_COST * cases,
+        }
     return out

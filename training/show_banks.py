@@ -26,6 +26,7 @@ def show_banks(report: Mapping[str, Any]) -> None:
     console.print(
         _grid(f"before the first alert, and false declines, at {at}", _MONEY, _money(first)),
     )
+    console.print(_grid(f"thresholds by money at {at}, a case costing 5", _WORTH, _worth(first)))
     console.print(_grid("what the probability is worth", _CALIBRATION, (c for row in rows for c in _calibration(row))))
     gone = report["reasons"]["deletion"]
     console.print(
@@ -57,6 +58,7 @@ _MONEY = (
     "of all money",
     "false declines per 10k cards at 50 %",
 )
+_WORTH = ("threshold", "alerts / 10k", "cases", "saved", "net of cases")
 _CALIBRATION = ("share of fraud", "against", "Brier skill", "slope", "expected", "observed", "observed / expected")
 
 
@@ -118,6 +120,11 @@ def _money(row: Mapping[str, Any]) -> Iterable[list[str]]:
         declined = row["false_declines"].get(name, {}).get("0.5", math.nan)
         shown = [_text(f["alerted"], 2), _text(f["frauds"], 2), _text(f["money"], 0), _text(f["money_share"], 2)]
         yield [name, *shown, _text(declined, 1)]
+
+
+def _worth(row: Mapping[str, Any]) -> Iterable[list[str]]:
+    for name, f in row["worth"].items():
+        yield [name, _text(f["alerts_per_10k"], 1), f"{f['cases']:,}", _text(f["saved"], 0), _text(f["net"], 0)]
 
 
 def _calibration(row: Mapping[str, Any]) -> Iterable[list[str]]:

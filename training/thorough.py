@@ -35,7 +35,8 @@ def thorough(judged: Judged, fusion: Fusion, *, repeats: int, seed: int) -> dict
     dict
         ``panel`` (figures at each threshold), ``detectors``, ``without`` (each member left out), ``others``
         (yardsticks, at the panel's number of alerts), ``best_single_feature``, ``intervals`` (95 %, with paired
-        differences), ``stories``, ``first_alert``, ``false_declines``, ``history``, ``channel``, ``calibration``.
+        differences), ``stories``, ``first_alert``, ``false_declines``, ``worth``, ``history``, ``channel``,
+        ``calibration``.
     """
     rows = judged.take(~judged.warm)
     samples, fraud, names = rows.samples, rows.samples.fraud, fusion.names
@@ -72,6 +73,7 @@ def thorough(judged: Judged, fusion: Fusion, *, repeats: int, seed: int) -> dict
         "false_declines": {
             name: money.false_declines(samples, rows.money, score, fraud) for name, score in scores.items()
         },
+        "worth": money.worth(samples, rows.money, logit, fraud, fusion.cut(names)),
         "history": _history(judged, fusion),
         "channel": {name: segment(samples, logit, alert, mask) for name, mask in rows.channel.items()},
         "calibration": _calibration(judged, logit, alert, fusion.file.prior, blocks),

@@ -13,7 +13,7 @@ from stream.scoring.manifest import FeatureContract, TrainingWindow, subset_key
 from training import evaluate, export
 from training.cases import cuts_for_precision
 from training.checks import MIN_FRAUDS, check_classes, check_frauds
-from training.detectors import REGISTRY, SVM, VAE, Detector, SequenceCNN
+from training.detectors import REGISTRY, SVM, VAE, Detector, SequenceCNN, WindowGBDT
 from training.fuse import TARGETS, Fused, fit_fusion
 from training.matrices import load_parts, save_parts
 from training.samples import DAY_MS, F32, F64, Samples, join, read_samples
@@ -127,6 +127,7 @@ def build(name: str) -> Detector:
         "vae": VAE,
         "svm": lambda: SVM(landmarks=128),
         "cnn": lambda: SequenceCNN(current_row=True),
+        "gbdt": lambda: WindowGBDT(trees=90, leaves=8, rate=0.25, column_share=1.0),
     }
     return special.get(name, REGISTRY[name])()
 

@@ -7,7 +7,7 @@ import pytest
 from judged_rows import rows
 
 from stream.features import FEATURE_NAMES
-from training.money import before_first_alert, false_declines, taken
+from training.money import CASE_COST, before_first_alert, false_declines, taken, worth
 
 CARD = np.array([1, 1, 1, 1, 2, 2, 3])
 FRAUD = np.array([0, 1, 1, 1, 1, 1, 0], bool)
@@ -55,3 +55,9 @@ def test_declined_attempts_take_no_money() -> None:
     samples.X[:, FEATURE_NAMES.index("amount")] = np.log1p(50.0)
     samples.X[1, FEATURE_NAMES.index("is_declined")] = 1.0
     assert taken(samples).tolist() == [pytest.approx(50.0, rel=1e-6), 0.0]
+
+
+def test_a_threshold_is_worth_what_it_saves_minus_its_cases() -> None:
+    logit = np.array([-1.0, -1, 3, -1, 2, -1, 5])
+    at = worth(rows(FRAUD, card=CARD), MONEY, logit, FRAUD, 2.5)["shipped"]
+    assert at["saved"] == 20 + 40 and at["cases"] == 2 and at["net"] == 60 - 2 * CASE_COST
