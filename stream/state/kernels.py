@@ -100,11 +100,37 @@ def _double(mem: Any, shard: Any) -> bool:
 
 
 @native
+def _keep(mem: Any, slot: int) -> None:
+    """Copy a row aside that the running sweep has still to take."""
+    block = slot >> mem[SHIFT]
+    if slot >= mem[SWEPT] or mem[mem[PENDING_AT] + block] == 0 or mem[mem[SAVED_AT] + slot] != 0:
+        return
+    if mem[mem[PENDING_AT] + block] == 1:  # taken first, so that its copies are soon given back
+        mem[mem[PENDING_AT] + block] = 2
+        mem[mem[QUEUE_AT] + mem[QUEUED]] = block
+        mem[QUEUED] += 1
+    width, pool = mem[WIDTH], mem[POOL_AT]
+    if mem[POOL_FREE] > 0:
+        place = mem[POOL_FREE] - 1
+        mem[POOL_FREE] = mem[pool + place * width]
+    else:
+        place = mem[POOL_USED]
+        mem[POOL_USED] += 1
+    row = mem[ROWS_AT] + slot * width
+    for k in range(width):
+        mem[pool + place * width + k] = mem[row + k]
+    mem[mem[SAVED_AT] + slot] = place + 1
+
+
+@native
 def _new_slot(mem: Any) -> int:
-    """A freed slot, or the next one; -1 when the rows are used up. A sweep may still want what a freed one held."""
-    if mem[FREE] > 0 and mem[SWEEPING] == 0:
+    """A freed slot, or the next one; -1 when the rows are used up. What a sweep has still to take of one is kept."""
+    if mem[FREE] > 0:
         mem[FREE] -= 1
-        return int(mem[mem[FREE_AT] + mem[FREE]])
+        slot = int(mem[mem[FREE_AT] + mem[FREE]])
+        if mem[SWEEPING] != 0:
+            _keep(mem, slot)
+        return slot
     if mem[USED] >= mem[CAPACITY]:
         return -1
     mem[USED] += 1
@@ -187,29 +213,6 @@ def locate(mem: Any, keys: Any, out: Any, start: int) -> int:
                 if out[i] < 0:
                     return i
     return n
-
-
-@native
-def _keep(mem: Any, slot: int) -> None:
-    """Copy a row aside that the running sweep has still to take."""
-    block = slot >> mem[SHIFT]
-    if slot >= mem[SWEPT] or mem[mem[PENDING_AT] + block] == 0 or mem[mem[SAVED_AT] + slot] != 0:
-        return
-    if mem[mem[PENDING_AT] + block] == 1:  # taken first, so that its copies are soon given back
-        mem[mem[PENDING_AT] + block] = 2
-        mem[mem[QUEUE_AT] + mem[QUEUED]] = block
-        mem[QUEUED] += 1
-    width, pool = mem[WIDTH], mem[POOL_AT]
-    if mem[POOL_FREE] > 0:
-        place = mem[POOL_FREE] - 1
-        mem[POOL_FREE] = mem[pool + place * width]
-    else:
-        place = mem[POOL_USED]
-        mem[POOL_USED] += 1
-    row = mem[ROWS_AT] + slot * width
-    for k in range(width):
-        mem[pool + place * width + k] = mem[row + k]
-    mem[mem[SAVED_AT] + slot] = place + 1
 
 
 @native
