@@ -96,10 +96,15 @@ def test_the_protocol_finds_planted_spikes_and_repeats_itself(tmp_path: Path, mo
     write_benchmark(tmp_path)
     monkeypatch.setattr(nab, "LEARNING", Learning(hidden=6, window=8, batch=4, first_steps=10, steps=1))
     told: list[str] = []
-    tables = [nab.run(tmp_path, quick=True, seed=1, say=told.append) for _ in range(2)]
+    tables = []
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)  # finished seeds are kept under the working folder
+        tables.append(nab.run(tmp_path, quick=True, seed=1, say=told.append))
     assert tables[0].rows[0].figures["fixed standard"] > 60
     assert tables[0].as_dict() == tables[1].as_dict()
-    assert told
+    nab.run(tmp_path, quick=True, seed=1, say=told.append)
+    assert "1 of 1 pieces were done before" in told[-1]
     assert tables[0].details["files"] == ["a/0.csv", "a/6.csv"]
 
 

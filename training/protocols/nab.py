@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from training.detectors.base import F64
+from training.forecast import network, online
 from training.forecast.anomaly import score_series
-from training.forecast.online import Prepared, online_residuals, prepare
+from training.protocols import nab_choice, nab_data
 from training.protocols.nab_choice import LEARNING, SCORING, THRESHOLD
 from training.protocols.nab_data import Nab, read_nab
 from training.protocols.nab_scoring import PROFILES, Sweep
 from training.protocols.nab_vus import PUBLISHED, TSB_FILES, tsb_vus
+from training.protocols.pieces import Piece, in_pieces
 from training.protocols.table import Row, Source, Table
 
 SEEDS = 4
@@ -39,13 +42,43 @@ def run(data: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Ta
         Takes progress.
     """
     nab = read_nab(data, quick)
-    prepared = [prepare(file.values, file.hours, file.marked.probation) for file in nab.files]
     seeds = list(range(seed, seed + (1 if quick else SEEDS)))
-    residuals = [online_residuals(prepared, LEARNING, one, _progress(say, one, seeds)) for one in seeds]
-    return judge(nab, prepared, residuals, seeds, quick)
+    say(f"{len(nab.files)} series, {len(seeds)} seeds; a seed takes one to two minutes of a core for all 58")
+    pieces = [Piece(f"seed {one}", residuals_of, (data, quick, one, _digest(nab))) for one in seeds]
+    answers = in_pieces("nab", pieces, (online, network, nab_choice, nab_data), say)
+    residuals = [[np.array(one, np.float64) for one in answer["residuals"]] for answer in answers]
+    return judge(nab, _prepared(nab), residuals, seeds, quick)
 
 
-def judge(nab: Nab, prepared: list[Prepared], residuals: list[list[F64]], seeds: list[int], quick: bool) -> Table:
+def residuals_of(data: Path, quick: bool, seed: int, digest: str) -> dict[str, Any]:
+    """Run one seed's networks over every series; residuals to six digits.
+
+    Parameters
+    ----------
+    data, quick, seed
+        As for `run`.
+    digest
+        Of the values, so that an answer kept for other values is not taken for this one.
+    """
+    del digest
+    found = online.online_residuals(_prepared(read_nab(data, quick)), LEARNING, seed)
+    return {"residuals": [np.round(one, 6).tolist() for one in found]}
+
+
+def _digest(nab: Nab) -> str:
+    joined = hashlib.sha256()
+    for file in nab.files:
+        joined.update(file.name.encode() + file.values.tobytes() + file.hours.tobytes())
+    return joined.hexdigest()[:16]
+
+
+def _prepared(nab: Nab) -> list[online.Prepared]:
+    return [online.prepare(file.values, file.hours, file.marked.probation) for file in nab.files]
+
+
+def judge(
+    nab: Nab, prepared: list[online.Prepared], residuals: list[list[F64]], seeds: list[int], quick: bool
+) -> Table:
     """Score the residuals of each seed and make the table."""
     by_seed = [
         [score_series(p.target, r, p.probation, SCORING) for p, r in zip(prepared, found, strict=True)]
@@ -151,15 +184,3 @@ def _notes(nab: Nab, quick: bool) -> list[str]:
 def _interval(values: list[float]) -> tuple[float, float]:
     half = 1.96 * float(np.std(values, ddof=1)) / float(np.sqrt(len(values)))
     return float(np.mean(values)) - half, float(np.mean(values)) + half
-
-
-def _progress(say: Callable[[str], None], seed: int, seeds: list[int]) -> Callable[[int, int], None]:
-    told = [-1]
-
-    def tell(done: int, of: int) -> None:
-        tenth = 10 * done // of
-        if tenth > told[0]:
-            told[0] = tenth
-            say(f"seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}): {done:,} of {of:,} points")
-
-    return tell
