@@ -5,6 +5,7 @@ Time is never an input: it says when a row was collected. The rows of the first 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +18,11 @@ from scipy.stats import t as student
 from sklearn.model_selection import StratifiedKFold
 
 from stream.errors import SettingError
+from training.detectors import table_vae
+from training.protocols import ulb_detectors, ulb_figures
+from training.protocols.pieces import Piece, in_pieces
 from training.protocols.table import Row, Table
-from training.protocols.ulb_detectors import CHOSEN, ONE_CLASS, with_labels
+from training.protocols.ulb_detectors import CHOSEN
 from training.protocols.ulb_figures import one_class_figures, supervised_figures
 
 F64 = npt.NDArray[np.float64]
@@ -41,47 +45,79 @@ def run(data: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Ta
     SettingError
         The data are not the table with its part column.
     """
-    cards = load(data)
-    splits = range(2 if quick else 10)
-    one_class: dict[str, list[dict[str, float]]] = {name: [] for name in ONE_CLASS}
-    for k in splits:
-        train, test = _split(len(cards.genuine), seed + k)
-        for name, fit in ONE_CLASS.items():
-            score = fit(cards.genuine[train], seed + k, quick)
-            figures = one_class_figures(score(cards.genuine[test]), score(cards.fraud), cards.first_day)
-            one_class[name].append(figures)
-        say(f"one class: split {k + 1} of {len(splits)}")
-    folds = _supervised(cards, seed, quick, say)
+    path = _place(data)
+    cards = load(path)
+    splits, repeats = (2, 1) if quick else (10, 3)
+    pieces = [Piece(f"split {k + 1}", without_labels, (path, seed + k, quick)) for k in range(splits)]
+    for k in range(repeats):
+        pieces += [Piece(f"repeat {k + 1}, fold {fold + 1}", fold_of, (path, seed + k, fold)) for fold in range(5)]
+    answers = in_pieces("ulb", pieces, (sys.modules[__name__], ulb_detectors, ulb_figures, table_vae), say)
+    one_class, folds = by_name(answers[:splits]), by_name(answers[splits:])
+    with_labels = [_row(name, "5 folds, with labels", part) for name, part in folds.items()]
     return Table(
         protocol="ulb",
         chosen=CHOSEN,
-        rows=[*(_row(n, "genuine rows only", f) for n, f in one_class.items()), *folds],
+        rows=[*(_row(n, "genuine rows only", f) for n, f in one_class.items()), *with_labels],
         headings=("auc", "auc_day1", "recall_01", "recall_1", "ap_prevalence"),
-        goals=_goals(one_class, folds),
-        notes=_notes(cards, len(splits), quick),
+        goals=_goals(one_class, with_labels),
+        notes=_notes(cards, splits, quick),
         details=dict(one_class),
     )
 
 
-def load(data: Path) -> Cards:
-    """Read the subset, from a file or from the folder that holds it.
+Figures = dict[str, dict[str, float]]
+
+
+def without_labels(path: Path, seed: int, quick: bool) -> Figures:
+    """Fit on 70 % of the genuine rows, score the others and all frauds: figures by detector."""
+    cards = load(path)
+    train, test = _split(len(cards.genuine), seed)
+    figures = {}
+    for name, fit in ulb_detectors.ONE_CLASS.items():
+        score = fit(cards.genuine[train], seed, quick)
+        figures[name] = one_class_figures(score(cards.genuine[test]), score(cards.fraud), cards.first_day)
+    return figures
+
+
+def fold_of(path: Path, seed: int, fold: int) -> Figures:
+    """Learn from four fifths with labels, score the fifth that is left: figures by detector."""
+    cards = load(path)
+    X = np.concatenate([cards.genuine, cards.fraud])
+    y = np.concatenate([np.zeros(len(cards.genuine)), np.ones(len(cards.fraud))])
+    first_day = np.concatenate([np.ones(len(cards.genuine), bool), cards.first_day])
+    train, test = list(StratifiedKFold(5, shuffle=True, random_state=seed).split(X, y))[fold]
+    scores = ulb_detectors.with_labels(X[train], y[train], X[test], seed)
+    return {name: supervised_figures(y[test], score, first_day[test]) for name, score in scores.items()}
+
+
+def by_name(answers: list[Figures]) -> dict[str, list[dict[str, float]]]:
+    """Turn figures by piece into figures by detector."""
+    return {name: [answer[name] for answer in answers] for name in answers[0]}
+
+
+def _place(data: Path) -> Path:
+    places = [data] if data.is_file() else [p for f in (data, data / "ulb") for p in sorted(f.glob("ulb*.parquet"))]
+    if not places:
+        raise SettingError(f"--data {data} holds no ulb_creditcard_subset.parquet; name the file itself")
+    return places[0]
+
+
+def load(path: Path) -> Cards:
+    """Read the subset.
 
     Raises
     ------
     SettingError
-        No such file, or columns that are missing.
+        No such table, or columns that are missing.
     """
-    places = [data] if data.is_file() else [p for f in (data, data / "ulb") for p in sorted(f.glob("ulb*.parquet"))]
-    if not places:
-        raise SettingError(f"--data {data} holds no ulb_creditcard_subset.parquet; name the file itself")
     try:
-        table = pa_parquet.read_table(places[0])
+        table = pa_parquet.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise SettingError(f"{places[0]} is no Parquet table ({str(error).splitlines()[0]})") from None
+        raise SettingError(f"{path} is no Parquet table ({str(error).splitlines()[0]})") from None
     wanted = ["Time", *(f"V{k}" for k in range(1, 29)), "Amount", "Class", "part"]
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
-        raise SettingError(f"{places[0]} lacks the columns {', '.join(missing[:5])} of the ULB subset")
+        raise SettingError(f"{path} lacks the columns {', '.join(missing[:5])} of the ULB subset")
     columns = [table.column(name).to_numpy().astype(np.float64) for name in wanted[1:-2]]
     X = np.column_stack([*columns[:-1], np.log1p(columns[-1])])
     fraud = table.column("Class").to_numpy() == 1
@@ -90,27 +126,13 @@ def load(data: Path) -> Cards:
     kept = np.flatnonzero(fraud)[np.sort(first)]
     genuine = X[(part == "normal_random_day1") & ~fraud]
     if len(genuine) < 100 or len(kept) < 20:
-        raise SettingError(f"{places[0]} needs 100 genuine rows of normal_random_day1 and 20 frauds")
+        raise SettingError(f"{path} needs 100 genuine rows of normal_random_day1 and 20 frauds")
     return Cards(genuine, X[kept], table.column("Time").to_numpy()[kept] < _DAY)
 
 
 def _split(n: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     order = np.random.default_rng(seed).permutation(n)
     return order[: int(0.7 * n)], order[int(0.7 * n) :]
-
-
-def _supervised(cards: Cards, seed: int, quick: bool, say: Callable[[str], None]) -> list[Row]:
-    X = np.concatenate([cards.genuine, cards.fraud])
-    y = np.concatenate([np.zeros(len(cards.genuine)), np.ones(len(cards.fraud))])
-    first_day = np.concatenate([np.ones(len(cards.genuine), bool), cards.first_day])
-    figures: dict[str, list[dict[str, float]]] = {}
-    for repeat in range(1 if quick else 3):
-        folds = StratifiedKFold(5, shuffle=True, random_state=seed + repeat)
-        for k, (train, test) in enumerate(folds.split(X, y)):
-            for name, score in with_labels(X[train], y[train], X[test], seed).items():
-                figures.setdefault(name, []).append(supervised_figures(y[test], score, first_day[test]))
-            say(f"with labels: fold {k + 1} of 5, repeat {repeat + 1}")
-    return [_row(name, "5 folds, with labels", part) for name, part in figures.items()]
 
 
 def _row(name: str, setting: str, parts: list[dict[str, float]]) -> Row:
