@@ -12,7 +12,7 @@ from training.gan.coding import F32
 from training.gan.relations import HABITS
 from training.gan.vocabulary import Vocabulary
 
-FAVOURITES = 16
+FAVOURITES = 40
 _AT = {name: place for place, name in enumerate(HABITS)}
 
 

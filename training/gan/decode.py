@@ -112,6 +112,10 @@ class Decoder:
             rows = np.flatnonzero(slot == SLOT[name])
             place[rows] = self._travel(home[rows], same)
         merchant = self._shops.draw(place, rng, category)
+        for _ in range(2):  # a shop that is new is no favourite
+            known = (cards.near[card] == merchant[:, None]) | (cards.online[card] == merchant[:, None])
+            again = np.flatnonzero(known.any(1))
+            merchant[again] = self._shops.draw(place[again], rng, category[again])
         merchant = np.where((slot >= 1) & (slot <= 5), cards.near[card, near], merchant)
         merchant = np.where((slot >= 10) & (slot <= 12), cards.online[card, far], merchant)
         merchant = np.where((slot == 0) & (self._merchant[card] >= 0), self._merchant[card], merchant)
@@ -190,9 +194,9 @@ class Decoder:
 
 
 def _rank(slot: I64, favourites: I64, rng: np.random.Generator) -> I64:
-    """Place among the favourites: slots 1 to 3 are the first three, 4 the next three, 5 the rest by Zipf's law."""
+    """Place among the favourites: slots 1 to 3 are the first three, 4 the next three, 5 any other."""
     middle = 3 + rng.integers(0, 3, len(slot))
-    rest = 6 + np.floor((favourites - 6).clip(1) * rng.random(len(slot)) ** 1.5).astype(np.int64)
+    rest = 6 + np.floor((favourites - 6).clip(1) * rng.random(len(slot))).astype(np.int64)
     rank = np.select([slot <= 3, slot == 4], [slot - 1, middle], rest)
     return np.asarray(np.clip(rank, 0, favourites - 1), np.int64)
 
