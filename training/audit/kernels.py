@@ -103,7 +103,11 @@ def _altered(history: History, edge: int) -> History:
     mixed = np.concatenate([np.arange(edge), np.random.default_rng(0).permutation(later)])
     kept, other = take(history.columns, rows), take(history.columns, mixed)
     swapped = ("merchant_key", "terminal_key", "device_key", "ip_key", "country", "mcc", "channel")
-    columns = replace(kept, amount_minor=other.amount_minor * 3, **{name: getattr(other, name) for name in swapped})
+    columns = replace(
+        kept,
+        amount_minor=other.amount_minor * np.where(np.arange(len(rows)) < edge, 1, 3),
+        **{name: getattr(other, name) for name in swapped},
+    )
     return _known(history, columns, rows, int(history.columns.event_time[:edge].max()))
 
 

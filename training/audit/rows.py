@@ -67,20 +67,24 @@ def _shuffled(columns: Sequence[Column], y: Mask) -> list[Column]:
 
 
 def check_order(sheet: Sheet) -> list[Finding]:
-    """Time, the place in the file, or an id that tells frauds from the others."""
+    """Time that tells frauds from the others."""
     out = []
-    in_time = bool((np.diff(sheet.position) > 0).all())
     by_time = auc_of(sheet.time, sheet.y)
     if max(by_time, 1 - by_time) >= TIME_AUC:
         strength = max(by_time, 1 - by_time)
         what = f"the time alone tells frauds from genuine rows (AUC {strength:.3f}): they come from different times"
         remedy = "Take frauds and genuine rows from the same days, and no time as a feature"
         out.append(Finding("order", sheet.roles["time"], what, {"auc": strength}, remedy))
-    numbered = [] if in_time else [("", sheet.position.astype(np.float64))]
-    for name, values in numbered:
-        strength = max(auc_of(values, sheet.y), 1 - auc_of(values, sheet.y))
-        if strength >= ORDER_AUC:
-            what = f"the place in the file tells frauds from genuine rows (AUC {strength:.3f})"
-            remedy = "Sort the file by time before anything is numbered, split or sampled by its order"
-            out.append(Finding("order", name, what, {"auc": strength}, remedy))
     return out
+
+
+def order_note(sheet: Sheet) -> list[str]:
+    """What to know of a file that is not in order of time and whose order tells the verdict."""
+    by_place = auc_of(sheet.position.astype(np.float64), sheet.y)
+    strength = max(by_place, 1 - by_place)
+    if strength < ORDER_AUC or bool((np.diff(sheet.position) > 0).all()):
+        return []
+    return [
+        f"the file is not in order of time, and the place in it tells frauds from genuine rows (AUC {strength:.3f}): "
+        "sort it before rows are numbered, split or sampled by their order"
+    ]

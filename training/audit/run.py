@@ -123,6 +123,7 @@ def look(sheet: Sheet, delay_days: float | None, say: Say) -> Report:
         say(f"looking for {name}")
         report.findings += _new(report.findings, check())
         report.checked.append(name)
+    report.notes += rows.order_note(sheet)
     if not sheet.entities:
         report.notes.append("no entity column (--entity): whether a feature knows an entity's future was not looked at")
     if sheet.label_time is None:

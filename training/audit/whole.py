@@ -67,7 +67,7 @@ def _matches(values: F64, groups: I64, figures: dict[str, F64]) -> str:
     if seen.sum() < 0.5 * len(values):
         return ""
     values, groups = values[seen], groups[seen]
-    size = int(groups.max()) + 1
+    size = len(next(iter(figures.values())))
     count = np.bincount(groups, minlength=size)
     centre = np.bincount(groups, values, minlength=size) / np.maximum(count, 1)
     scale = max(float(np.std(centre[count > 0])), 1e-12)
