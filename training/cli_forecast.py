@@ -132,9 +132,9 @@ def _show(report: dict[str, Any]) -> None:
     console = Console()
     steps = Table(title=f"{report['column']} after {report['last']}, from the {report['starts_from']}")
     for heading in report["forecast"][0]:
-        steps.add_column(heading, justify="left" if heading == "date" else "right")
+        steps.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
     for row in report["forecast"]:
-        steps.add_row(row["date"], *(f"{value:,.6g}" for name, value in row.items() if name != "date"))
+        steps.add_row(row["date"], *(f"{value:,.5g}" for name, value in row.items() if name != "date"))
     console.print(steps)
     if "backtest" in report:
         _show_backtest(console, report["backtest"])
