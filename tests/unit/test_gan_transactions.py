@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
+import gan_small
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,9 +15,7 @@ from stream.codec import Codec
 from stream.errors import SettingError
 from training.data.mapping import load_mapping
 from training.data.replay import Replay
-from training.data.simulator import generate
-from training.gan.build import Material, build, prepare
-from training.gan.fit import Plan
+from training.gan.build import prepare
 from training.gan.store import Model, load, save
 from training.gan.synthesis import synthesise
 from training.gan.write import write_table
@@ -26,21 +24,13 @@ ROWS, SHARE = 800, 0.05
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bank")
-    start = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
-    generate(bank_seed=5, seed=1, cards=110, days=14, prevalence_bp=400, start=start).write(folder)
-    return folder
+def history() -> Path:
+    return gan_small.history()
 
 
 @pytest.fixture(scope="module")
-def material(history: Path) -> Material:
-    return prepare(history, 0)
-
-
-@pytest.fixture(scope="module")
-def model(material: Material) -> Model:
-    return build(material, Plan(rounds=20, batch=32, width=16, critic_rounds=1), lambda _: None)
+def model() -> Model:
+    return gan_small.model()
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,8 @@ class Plan:
         Updates of the critic before each.
     fraud_share
         Share of windows in a batch that hold a fraud.
+    rate, critic_rate
+        Learning rates; the critic's is higher, so that one update of it goes with one of the generator (Heusel 2017).
     moments
         Weight of the moments' distance beside the critic's word (Salimans 2016).
     average
@@ -38,10 +40,11 @@ class Plan:
     """
 
     rounds: int = 2000
-    critic_rounds: int = 2
-    batch: int = 96
+    critic_rounds: int = 1
+    batch: int = 80
     width: int = 48
-    rate: float = 3e-4
+    rate: float = 2.5e-4
+    critic_rate: float = 5e-4
     fraud_share: float = 0.3
     moments: float = 20.0
     average: float = 0.998
@@ -92,11 +95,12 @@ def train(windows: Windows, plan: Plan, say: Say) -> Fitted:
     fitted = Fitted(Generator(plan.width), Critic(plan.width))
     averaged = copy.deepcopy(fitted.generator)
     play = torch.optim.Adam(fitted.generator.parameters(), plan.rate, betas=(0.5, 0.9))
-    judge = torch.optim.Adam(fitted.critic.parameters(), plan.rate, betas=(0.5, 0.9))
+    judge = torch.optim.Adam(fitted.critic.parameters(), plan.critic_rate, betas=(0.5, 0.9))
     begun = time.monotonic()
     for step in range(plan.rounds):
-        for group in (*play.param_groups, *judge.param_groups):
-            group["lr"] = plan.rate * min(1.0, 2.0 * (1 - step / plan.rounds) + 0.02)
+        for optimiser, rate in ((play, plan.rate), (judge, plan.critic_rate)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * min(1.0, 2.0 * (1 - step / plan.rounds) + 0.02)
         told: dict[str, float] = {"step": step}
         for _ in range(plan.critic_rounds):
             told |= _judge(fitted, batches.draw(), judge, plan)

@@ -75,7 +75,9 @@ def _draw_quality(model: Model, material: Material, told: dict[str, Any], path: 
     other = told["quality"]["other_half"]["ks"]
     axis = axes[0][3]
     axis.barh([name for name, _ in names], [value for _, value in names], color=_MADE, label="generated")
-    axis.barh([name for name, _ in names], [other[name] for name, _ in names], color=_REAL, label="other real half")
+    axis.barh(
+        [name for name, _ in names], [other.get(name, 0.0) for name, _ in names], color=_REAL, label="other real half"
+    )
     axis.set_title("largest KS after the kernels", fontsize=9)
     axis.tick_params(axis="y", labelsize=6)
     axis.legend(fontsize=7)

@@ -43,6 +43,8 @@ def coverage(real: Array, made: Array, seed: int, *, most: int = 1500, neighbour
     from sklearn.neighbors import NearestNeighbors
 
     rng = np.random.default_rng(seed)
+    known = np.isfinite(real).any(0)
+    real, made = real[:, known].astype(np.float64), made[:, known].astype(np.float64)
     centre, scale = np.nanmean(real, 0), np.nanstd(real, 0) + 1e-6
     a, b = (np.nan_to_num(np.clip((x[rng.permutation(len(x))[:most]] - centre) / scale, -5, 5)) for x in (real, made))
     radius = NearestNeighbors(n_neighbors=neighbours + 1).fit(a).kneighbors(a)[0][:, -1]

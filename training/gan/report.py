@@ -24,7 +24,7 @@ from training.gan.write import write_table
 
 Say = Callable[[str], None]
 SEEDS = 3
-TRAIN_ROWS, TRAIN_SHARE = 100_000, 0.05
+TRAIN_ROWS, TRAIN_SHARE = 100_000, 0.05  # of the rows that a detector is trained on, at most twice the learned ones
 _OVERFIT_NOISE = 0.01
 
 
@@ -49,7 +49,8 @@ def report(material: Material, model: Model, history: Path, *, seed: int, warm_u
     learned = _half(file, material.train, warm_up)
     with tempfile.TemporaryDirectory(prefix="fraudstream-gan-") as scratch:
         like = _made(model, len(held_out), float(held_out.fraud.mean()), seed, Path(scratch), warm_up, say)
-        rich = _made(model, TRAIN_ROWS, TRAIN_SHARE, seed + 1, Path(scratch), warm_up, say)
+        number = min(TRAIN_ROWS, 2 * len(material.train))
+        rich = _made(model, number, TRAIN_SHARE, seed + 1, Path(scratch), warm_up, say)
     say("judging")
     quality = {"generated": compare(real, like, seed), "other_half": compare(real, learned, seed)}
     use = _use(real, learned, rich, seed)
