@@ -73,14 +73,15 @@ def _report(
     from training.forecast.market import scale
 
     scaled = scale(series.values)
-    say(f"{series.name}: {len(series.values):,} rows, {_day(series.times[0])} to {_day(series.times[-1])}; the LSTM learns them")
+    first, last = _day(series.times[0]), _day(series.times[-1])
+    say(f"{series.name}: {len(series.values):,} rows, {first} to {last}; the LSTM learns them")
     fitted = fit_lstm(series, scaled, horizon, len(series.values), seed, device)
     quantiles = fitted.forecast(series, scaled, np.array([len(series.values) - 1]), horizon)[0]
     report: dict[str, Any] = {
         "column": series.name,
         "rows": len(series.values),
-        "first": _day(series.times[0]),
-        "last": _day(series.times[-1]),
+        "first": first,
+        "last": last,
         "step": str(series.step),
         "season": series.season,
         "gaps": series.gaps,
