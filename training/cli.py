@@ -12,6 +12,7 @@ from training.cli_forecast import forecast
 from training.cli_gan import app as synthesize
 from training.cli_impute import impute
 from training.cli_models import train
+from training.cli_report import report
 from training.cli_risk import app as risk
 
-__all__ = ["audit", "evaluate", "forecast", "impute", "replay", "risk", "simulate", "synthesize", "train"]
+__all__ = ["audit", "evaluate", "forecast", "impute", "replay", "report", "risk", "simulate", "synthesize", "train"]
