@@ -11,7 +11,8 @@ import numpy.typing as npt
 from training.samples import F64, Samples
 
 CASE_MS = 24 * 3_600_000
-_FEWEST = 20  # alerts below which a precision is chance
+_FEWEST = 20  # alerts below which no cut is tried
+_ENOUGH = 100  # cases below which a precision is chance, where there are ten times as many in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,16 @@ def cuts_for_precision(
 ) -> list[tuple[float, bool]]:
     """Find for each target the lowest cut on a score from which on precision by case stays at or above it.
 
-    Candidates are quantiles of the score above its 97 % point; where none reaches a target, it is the most precise
-    one, and the second value says so.
+    Candidates are quantiles of the score above its 97 % point that leave enough cases to tell; where none reaches a
+    target, it is the most precise one, and the second value says so.
     """
     shares = 1.0 - np.geomspace(0.03, min(0.03, _FEWEST / max(len(score), 1)), 50)
     candidates = np.unique(np.quantile(score, shares))
     high = np.flatnonzero(score >= candidates[0])
     top, level, known = samples.take(high), score[high], fraud[high]
-    reached = np.array([count_cases(top, level >= cut, known).precision for cut in candidates])
+    counts = [count_cases(top, level >= cut, known) for cut in candidates]
+    told = np.array([count.cases >= min(_ENOUGH, counts[0].cases / 10) for count in counts])
+    candidates, reached = candidates[told], np.array([count.precision for count in counts])[told]
     cuts: list[tuple[float, bool]] = []
     for target in targets:
         below = np.flatnonzero(reached < target)

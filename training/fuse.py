@@ -18,8 +18,8 @@ from training.samples import F64, Samples
 TARGETS = {"review": 0.70, "step_up": 0.85, "decline": 0.95}
 RULE = (
     "lowest cut on the cross-fitted fused score from which on the share of alert cases (one card, 24 h) with a "
-    "labelled fraud stays at or above review 0.70, step_up 0.85, decline 0.95; a subset that cannot reach that is cut "
-    "at the whole panel's share of alerts"
+    "labelled fraud stays at or above review 0.70, step_up 0.85, decline 0.95, looking at 100 cases and more; where no "
+    "cut does, the most precise one, and for a subset the whole panel's share of alerts"
 )
 _FOLDS = 2
 _SMALL, _EVERY = 50_000, 20

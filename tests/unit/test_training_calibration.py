@@ -113,3 +113,13 @@ def test_cuts_reach_their_precision_or_say_that_they_cannot() -> None:
     (cut, reached), (_, never) = cuts_for_precision(rows, raw, rows.fraud, [0.3, 0.99])
     assert reached and not never
     assert count_cases(rows, raw >= cut, rows.fraud).precision >= 0.3
+
+
+def test_a_few_false_cases_at_the_top_do_not_decide_a_cut() -> None:
+    rng = np.random.default_rng(6)
+    score = rng.normal(size=40_000)
+    fraud = score > np.quantile(score, 0.985)
+    worst = np.argsort(-score)[:8]
+    fraud[worst] = False  # chance: the highest scores of all are honest
+    (cut, reached), *_ = cuts_for_precision(samples(fraud), score, fraud, [0.85])
+    assert reached and cut < np.quantile(score, 0.99)
