@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize  # type: ignore[import-untyped]
+from scipy.optimize import minimize
 
 F64 = npt.NDArray[np.float64]
 _EXACT = 4000  # rows of one label that calibration keeps as they are, and bins for the rest

@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize  # type: ignore[import-untyped]
+from scipy.optimize import minimize
 
 from stream.scoring.manifest import SubsetFusion, subset_key
 from training.calibrate import Calibrator, fit_calibrator, logit_of, sigmoid
