@@ -134,10 +134,11 @@ def advance(
     """
     made = _Made.of(len(columns), program, out, habits, update_only)
     clock_at = np.empty(len(columns), np.int64)
-    clock = program.clocks(columns, arena.watermark, clock_at)
+    before = arena.watermark
+    clock = program.clocks(columns, before, clock_at)
     tables = [arena.tables[entity.name] for entity in program.local]
-    slots = find(tables, [getattr(columns, entity.key) for entity in program.local])
-    cuts = visible_cuts(clock_at) if visible(arena.watermark) != visible(clock) else [0]
+    slots = find(tables, program.keys(columns))
+    cuts = visible_cuts(clock_at) if clock != before and visible(before) != visible(clock) else [0]
     if len(cuts) <= 1:
         _run(arena, columns, book, horizon_ms, program, clock_at, slots, made)
     else:
@@ -168,7 +169,7 @@ class _Made:
         width = len(program.habits)
         if habits is not None and not update_only and habits.shape != (n, width):
             raise ValueError(f"habits must be of shape {(n, width)}, not {habits.shape}")
-        u = np.empty((0, width), np.float32) if habits is None or update_only else habits
+        u = program.untold if habits is None or update_only else habits
         if update_only or out is None:
             out = (
                 np.empty((1 if update_only else n, len(program.features)), np.float32),

@@ -1,8 +1,7 @@
 """Numba loops behind `takeover.Takeover`: a hash index of keys, and a list of events, newest first, per key and group.
 
 `state` holds: rows ever used, first free row, events ever used, first free event, rows held, events held, the row at
-which forgetting goes on, the time of the newest event, and what keeps fetches ahead from being optimised away. Rows
-and events are numbered from 1, so that 0 is none.
+which forgetting goes on, and the time of the newest event. Rows and events are numbered from 1, so that 0 is none.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ LAG_MS = 5_000
 WINDOW_MS = 30 * 86_400_000
 DAY_MS = 86_400_000
 COUNTED = 64
-ROWS_USED, ROW_FREE, EVENTS_USED, EVENT_FREE, ROWS_HELD, EVENTS_HELD, CURSOR, NEWEST, FETCHED = range(9)
+ROWS_USED, ROW_FREE, EVENTS_USED, EVENT_FREE, ROWS_HELD, EVENTS_HELD, CURSOR, NEWEST = range(8)
 CARD_SALT = np.uint64(0x9E3779B97F4A7C15)  # a card's events stand apart from a customer's of the same key
 
 # One cache line. `newest` spares the visit of the lists whose devices are not asked for (groups from CREDENTIAL on).
@@ -33,15 +32,16 @@ ROW = np.dtype(
 ROW_WORDS = ROW.itemsize // 8
 FAR, NEAR = 16, 8  # transactions ahead: place in the index (two to a word), then the row
 EVENT = np.dtype([("time", "i8"), ("device", "u8"), ("next", "i4"), ("unused", "i4")], align=True)
+EVENT_WORDS = EVENT.itemsize // 8
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _native(function: _Function) -> _Function:
     try:
-        compiled: _Function = njit(cache=True, nogil=True)(function)
+        compiled: _Function = njit(cache=True, nogil=True, _nrt=False)(function)
     except RuntimeError:  # no folder can be written: every process compiles anew
-        compiled = njit(nogil=True)(function)
+        compiled = njit(nogil=True, _nrt=False)(function)
     return compiled
 
 
@@ -172,16 +172,20 @@ def insert_all(
     index: Any, rows: Any, events: Any, state: I64, keys: U64, group: U8, time: I64, device: U64
 ) -> tuple[int, int, int]:
     """Insert events; return how many were new, known or too deep, and refused for want of room."""
-    outcome = np.zeros(3, np.int64)
+    new, known, refused = 0, 0, 0
     for i in range(len(keys)):
         row = _row(index, rows, keys[i], state)
         told = 2
         if row:
             told = _insert(rows, events, row, np.int64(group[i]), time[i], device[i], state)
-        outcome[told] += 1
         if told == 0:
+            new += 1
             state[NEWEST] = max(state[NEWEST], time[i])
-    return outcome[0], outcome[1], outcome[2]
+        elif told == 1:
+            known += 1
+        else:
+            refused += 1
+    return new, known, refused
 
 
 @_native
@@ -225,11 +229,22 @@ def _fill(rows: Any, events: Any, row: Any, now: Any, device: Any, out: F64) -> 
 
 @_native
 def look_all(
-    index: Any, rows: Any, events: Any, state: I64, customers: U64, cards: U64, now: I64, device: U64, out: F64
+    index: Any,
+    rows: Any,
+    events: Any,
+    state: I64,
+    customers: U64,
+    cards: U64,
+    now: I64,
+    device: U64,
+    found: I64,
+    out: F64,
 ) -> None:
-    """Fill the columns of transactions. Rows and lists are fetched ahead: waiting for memory is what this costs."""
+    """Fill the columns of transactions. Rows and lists are fetched ahead: waiting for memory is what this costs.
+
+    `found` (2, n) is room for the rows of the customers and of the cards.
+    """
     n = len(now)
-    found = np.zeros((2, n), np.int64)
     out[:] = np.nan
     for i in range(-FAR, n):  # what lies before the first only asks for what is to come
         if i + FAR < n:
@@ -240,17 +255,14 @@ def look_all(
             prefetch(rows, max(index[_home(index, cards[i + NEAR] ^ CARD_SALT)] - 1, 0) * ROW_WORDS)
         if i < 0:
             continue
-        if customers[i] != 0:
-            found[0, i] = _find(index, rows, customers[i])
-        if cards[i] != 0:
-            found[1, i] = _find(index, rows, cards[i] ^ CARD_SALT)
-    fetched = np.int64(0)
+        found[0, i] = _find(index, rows, customers[i]) if customers[i] != 0 else 0
+        found[1, i] = _find(index, rows, cards[i] ^ CARD_SALT) if cards[i] != 0 else 0
     for i in range(n):
-        if found[0, i]:
-            first = np.int64(rows[found[0, i] - 1].head[LOGIN])
-            if first:
-                fetched ^= events[first - 1].time
-    state[FETCHED] = fetched
+        for which in range(2):
+            if found[which, i]:
+                for group in range(CREDENTIAL):  # of the others, the row itself tells the newest
+                    first = np.int64(rows[found[which, i] - 1].head[group])
+                    prefetch(events, (first - 1) * EVENT_WORDS if first else 0)
     for i in range(n):
         for which in range(2):
             if found[which, i]:

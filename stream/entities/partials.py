@@ -13,7 +13,7 @@ from stream.entities.buckets import AMOUNT, COUNT, COUNTERS, DECLINES, FRAUDS, N
 from stream.entities.hours import CLOSE_LAG, HOUR, first_open
 from stream.errors import FraudstreamError
 from stream.events import I64, TYPES, U8, U64, Columns, Flag
-from stream.state.prefetch import prefetch
+from stream.state.prefetch import LINE, UPPER, WORD, alike, lowest, prefetch
 
 KINDS = ("merchant", "terminal")
 NEVER = -(1 << 62)  # an hour before all others
@@ -26,7 +26,7 @@ _HEAD = struct.Struct("<4sqqI")
 _ENTRY = struct.Struct("<Bqqq")
 _MAGIC = b"FSP1"
 _LOW = (1 << 32) - 1
-FAR, NEAR = 16, 8  # transactions ahead: place in the index, then the counters
+RUN = 64  # transactions whose memory is asked for together
 
 
 @native_cached
@@ -39,19 +39,22 @@ def _mixed(key: Any, kind: Any) -> Any:
 def _place(index: Any, keys: Any, kinds: Any, used: Any, key: Any, kind: Any) -> Any:
     """Row of an entity; a new one is appended. An entry of the index is 32 bits of the hash and a row plus one."""
     mixed, mask = _mixed(key, kind), len(index) - 1
-    at, tag = (mixed >> 20) & mask, mixed & _LOW
+    at, tag = (mixed >> 20) & mask & -LINE, mixed << 32
     while True:
-        entry = index[at]
-        if entry == 0:
+        hits = alike(index, at, tag, UPPER)
+        while hits != 0:
+            row = (index[at + lowest(hits)] & _LOW) - 1
+            if row >= 0 and keys[row] == key and kinds[row] == kind:
+                return row
+            hits &= hits - 1
+        empty = alike(index, at, 0, -1)
+        if empty != 0:
             row = used[0]
-            index[at] = tag << 32 | (row + 1)
+            index[at + lowest(empty)] = tag | (row + 1)
             keys[row], kinds[row] = key, kind
             used[0] = row + 1
             return row
-        row = (entry & _LOW) - 1
-        if (entry >> 32) & _LOW == tag and keys[row] == key and kinds[row] == kind:
-            return row
-        at = (at + 1) & mask
+        at = (at + LINE) & mask
 
 
 @native_cached
@@ -59,10 +62,28 @@ def _rehash(index: Any, keys: Any, kinds: Any, used: Any) -> None:
     mask = len(index) - 1
     for row in range(used):
         mixed = _mixed(keys[row], np.int64(kinds[row]))
-        at = (mixed >> 20) & mask
+        at = (mixed >> 20) & mask & -LINE
         while index[at] != 0:
             at = (at + 1) & mask
-        index[at] = (mixed & _LOW) << 32 | (row + 1)
+        index[at] = mixed << 32 | (row + 1)
+
+
+@native_cached
+def _ahead(columns: Any, low: Any, high: Any, after: Any, index: Any, keys: Any, kinds: Any, counts: Any) -> None:
+    """Ask for the counters of transactions from `low` up to `high`, and for the index of those up to `after`."""
+    mask = len(index) - 1
+    for kind in range(len(columns)):
+        for i in range(high, after):
+            prefetch(index, (_mixed(columns[kind][i], kind) >> 20) & mask)
+    for kind in range(len(columns)):
+        for i in range(low, high):
+            mixed = _mixed(columns[kind][i], kind)
+            at = (mixed >> 20) & mask & -LINE
+            hits = alike(index, at, mixed << 32, UPPER)
+            row = max((index[at + lowest(hits | 1 << (LINE - 1))] & _LOW) - 1, 0)
+            prefetch(counts, row * COUNTERS)
+            prefetch(keys, row)
+            prefetch(kinds, row >> 3)
 
 
 @native_cached
@@ -79,37 +100,37 @@ def _count(columns: tuple[Any, ...], event_time: Any, clock_at: Any, news: Any, 
            hour: Any, after: Any, done: Any,
            index: Any, keys: Any, kinds: Any, counts: Any, used: Any) -> int:
     """Count the transactions of one hour; return the least other one after `after` that is not `done`, or LAST."""
-    rest, mask, n = LAST, len(index) - 1, len(event_time)
-    for i in range(-FAR, n):  # what lies before the first only asks for what is to come
-        if i + FAR < n:
-            for kind in range(len(columns)):
-                prefetch(index, (_mixed(columns[kind][i + FAR], kind) >> 20) & mask)
-        if 0 <= i + NEAR < n:
-            for kind in range(len(columns)):
-                ahead = index[(_mixed(columns[kind][i + NEAR], kind) >> 20) & mask] & _LOW
-                prefetch(counts, max(ahead - 1, 0) * COUNTERS)
-        if i < 0 or flags[i] & _SKIP:
-            continue
-        own = _hour(event_time[i], clock_at[i], flags[i])
-        if own != hour:
-            if after < own < rest and own != done:
-                rest = own
-            continue
-        declined = flags[i] & _DECLINED != 0
-        attempt, spend = types[i] != _CLEARING, types[i] != _PREAUTH and not declined
-        for kind in range(len(columns)):
-            key = columns[kind][i]
-            if key == 0:
+    rest, n = LAST, len(event_time)
+    _ahead(columns, 0, 0, min(RUN, n), index, keys, kinds, counts)
+    for low in range(0, n, RUN):
+        high = min(low + RUN, n)
+        _ahead(columns, low, high, min(high + RUN, n), index, keys, kinds, counts)
+        for i in range(low, high):
+            if flags[i] & _SKIP:
                 continue
-            row = _place(index, keys, kinds, used, key, kind)
-            if attempt:
-                counts[row, COUNT] += 1
-                counts[row, NEW] += news[i] == 1
-                counts[row, DECLINES] += declined
-            if spend:
-                counts[row, AMOUNT] += amount[i]
+            own = _hour(event_time[i], clock_at[i], flags[i])
+            if own != hour:
+                if after < own < rest and own != done:
+                    rest = own
+                continue
+            declined = flags[i] & _DECLINED != 0
+            attempt, spend = types[i] != _CLEARING, types[i] != _PREAUTH and not declined
+            for kind in range(len(columns)):
+                if columns[kind][i] != 0:
+                    row = _place(index, keys, kinds, used, columns[kind][i], kind)
+                    counts[row, COUNT] += attempt
+                    counts[row, NEW] += attempt and news[i] == 1
+                    counts[row, DECLINES] += attempt and declined
+                    counts[row, AMOUNT] += amount[i] if spend else 0
     return rest
 # fmt: on
+
+
+def _lines(words: int) -> I64:
+    """Zeroed 64-bit words that begin where a cache line does."""
+    memory = np.zeros(words + LINE, np.int64)
+    start = -memory.ctypes.data // WORD % LINE
+    return memory[start : start + words]
 
 
 class Hour:
@@ -123,7 +144,7 @@ class Hour:
         self.keys: U64 = np.empty(rows, np.uint64)
         self.kinds: U8 = np.empty(rows, np.uint8)
         self.counts: I64 = np.zeros((rows, COUNTERS), np.int64)
-        self.index: I64 = np.zeros(2 * rows, np.int64)
+        self.index: I64 = _lines(max(2 * rows, LINE))
         self.room = rows
         self.parts = (self.index, self.keys, self.kinds, self.counts, self.used)
 

@@ -65,7 +65,7 @@ class Takeover:
         self._index = np.zeros(2 * keys, np.int32)
         self._rows = np.zeros(keys, ROW)
         self._events = np.zeros(events, EVENT)
-        self._state = np.zeros(9, np.int64)
+        self._state = np.zeros(8, np.int64)
         self._parts = self._index, self._rows, self._events, self._state
 
     @property
@@ -119,9 +119,9 @@ class Takeover:
         n = len(event_time)
         if not self._state[ROWS_HELD]:
             return np.full((n, len(COLUMNS)), np.nan)
-        out = np.empty((n, len(COLUMNS)))
+        out, found = np.empty((n, len(COLUMNS))), np.empty((2, n), np.int64)
         devices = np.zeros(n, np.uint64) if device_keys is None else device_keys
-        look_all(*self._parts, customer_keys, card_keys, event_time, devices, out)
+        look_all(*self._parts, customer_keys, card_keys, event_time, devices, found, out)
         return out
 
     def forget(self, before_ms: int, limit: int = 4096) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from stream.events import I64, Columns
+from stream.events import I64, U64, Columns
 from stream.features import guard, sequence, source
 from stream.features.entities import ENTITIES
 from stream.features.layout import DTYPES, arrays_of, check_layout, row_of
@@ -58,6 +58,8 @@ class Program:
         self.habits = np.array([k for k, f in enumerate(self.features) if callable(f.usual)], np.int64)
         self._constants = np.array([_constant(feature) for feature in self.features], np.float32)
         self.steps = np.array([c.step for c in sequence.CHANNELS[1:]], np.float32)
+        self.untold = np.empty((0, len(self.habits)), np.float32)  # habits where nobody asks for them
+        self._keys = [entity.key for entity in self.local]
         self._module: ModuleType | None = None
 
     def _layout(self, entity: Entity) -> np.dtype[Any]:
@@ -73,6 +75,10 @@ class Program:
         """
         found: int = self._compiled().clocks(columns.event_time, columns.flags, clock, clock_at)
         return found
+
+    def keys(self, columns: Columns) -> list[U64]:
+        """What the transactions name: the keys of each entity of `local`."""
+        return [getattr(columns, key) for key in self._keys]
 
     def run(
         self, rows: Sequence[Any], slots: I64, given: Sequence[Any], clock_at: I64, horizon_ms: int, *rest: Any

@@ -151,7 +151,7 @@ class Table:
 def find(tables: Sequence[Table], keys: Sequence[U64]) -> I64:
     """Slots in each table of what n transactions name, int64 (tables, n), all about to change; see `Table.locate`."""
     out = np.empty((len(tables), len(keys[0])), np.int64)
-    if k.find(tuple(table.mem for table in tables), tuple(keys), out) >= 0:
+    if k.find(tuple([table.mem for table in tables]), tuple(keys), out) >= 0:
         for slots, table, some in zip(out, tables, keys, strict=True):
             slots[:] = table.locate(some)
             table.touch(slots)
