@@ -21,6 +21,7 @@ ZIPF = 1.2
 BLOCK = 500_000  # transactions of the past that are in memory at once
 LOOK_S = 1.0  # between two looks at the log's size
 FLAT_OUT_S = 3.0
+FLAT_OUT = 400 * BATCH  # transactions that are drawn at once
 SETTLED = 2  # sweeps after which the log's size counts
 
 
@@ -56,6 +57,7 @@ class Bank:
         self._columns, self._advance, self._book = _columns, advance, Book()
         self._cards, self._zipf, self._rng = cards, zipf, np.random.default_rng(11)
         self.arena, self._now = new_arena(), START
+        self.arena.open.keep = False  # as where closed hours are told as they close
         self._out = (
             np.empty((BATCH, len(FEATURES)), np.float32),
             np.empty((BATCH, SEQUENCE_STEPS, len(SEQUENCE_CHANNELS)), np.float32),
@@ -83,6 +85,31 @@ class Bank:
             columns.card_key = card * np.uint64(0x9E3779B97F4A7C15)
         self._now += span
         return columns
+
+
+@dataclass
+class Fast:
+    """Transactions moved, and the seconds of the clock and of all processors that this process took for them."""
+
+    count: int
+    seconds: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Fast:
+        """As the clocks stand."""
+        return cls(0, time.monotonic(), time.process_time())
+
+    def __sub__(self, other: Fast) -> Fast:
+        return Fast(self.count - other.count, self.seconds - other.seconds, self.cpu - other.cpu)
+
+    def __add__(self, other: Fast) -> Fast:
+        return Fast(self.count + other.count, self.seconds + other.seconds, self.cpu + other.cpu)
+
+    @property
+    def rate(self) -> float:
+        """Transactions a second."""
+        return self.count / self.seconds
 
 
 @dataclass
@@ -165,30 +192,31 @@ class Course:
             if size is not None and len(self.sweeps) > SETTLED:
                 self.log.append(size / self.ledger.live)
 
-    async def flat_out(self) -> tuple[float, float]:
-        """Transactions a second of one thread without a sweep, and while one runs of all that was touched before."""
+    async def flat_out(self) -> tuple[Fast, Fast]:
+        """One thread at its limit without a sweep, and while one runs of all that was touched before."""
         alone = await self._fast(lambda since: since < FLAT_OUT_S)
         sweep = asyncio.create_task(self.sweep(self.every_s))
-        return alone, await self._fast(lambda since: not sweep.done() and since < self.every_s, then=sweep)
+        beside = await self._fast(lambda since: not sweep.done())
+        await sweep
+        return alone, beside
 
-    async def _fast(self, more: Any, then: asyncio.Task[Any] | None = None) -> float:
+    async def _fast(self, more: Any) -> Fast:
         from stream.replay import part
 
-        columns = self.bank.live(400 * BATCH, self.rate)
-        began, count, drawing = time.monotonic(), 0, 0.0
-        while more(time.monotonic() - began):
-            low = count % len(columns)
-            if not low and count:
-                begun = time.monotonic()
-                columns = self.bank.live(len(columns), self.rate)
-                drawing += time.monotonic() - begun
+        columns, begun = self.bank.live(FLAT_OUT, self.rate), Fast.now()
+        fast, drawing = Fast(0, 0.0, 0.0), Fast(0, 0.0, 0.0)
+        while more(fast.seconds):
+            low = fast.count % FLAT_OUT
+            if not low and fast.count:
+                drawn = Fast.now()
+                columns = self.bank.live(FLAT_OUT, self.rate)
+                drawing += Fast.now() - drawn
             self.bank.score(part(columns, low, low + BATCH))
-            count += BATCH
             await asyncio.sleep(0)
-        took = time.monotonic() - began
-        if then is not None:
-            await then
-        return count / (took - drawing)
+            count = fast.count + BATCH
+            fast = Fast.now() - begun - drawing
+            fast.count = count
+        return fast
 
     async def load(self) -> tuple[Any, bool]:
         """Read it all back; what loading took, and whether it is what is in memory."""
@@ -221,7 +249,8 @@ async def _measure(course: Course, rounds: int) -> dict[str, Any]:
     loaded, same = await course.load()
     steady = course.sweeps[1:]
     seconds = float(np.median([s["seconds"] for s in steady]))
-    while_sweeping = max(0.0, 1 - beside / alone)
+    while_sweeping = max(0.0, 1 - beside.rate / alone.rate)
+    sweep_cpu = max(0.0, beside.cpu - beside.count * alone.cpu / alone.count)
     size = float(np.median([s["mb"] for s in steady]))
     return {
         "first_sweep": course.sweeps[0],
@@ -241,8 +270,9 @@ async def _measure(course: Course, rounds: int) -> dict[str, Any]:
         "p99_ms": _p99(course.quiet),
         "p99_ms_sweeping": _p99(course.sweeping),
         "p99_added_ms": max(0.0, _p99(course.sweeping) - _p99(course.quiet)),
-        "throughput_tps": alone,
-        "throughput_tps_sweeping": beside,
+        "throughput_tps": alone.rate,
+        "throughput_tps_sweeping": beside.rate,
+        "sweep_cpu_seconds": sweep_cpu,
         "throughput_cost": while_sweeping * min(1.0, seconds / course.every_s),
         "throughput_cost_sweeping": while_sweeping,
     }
@@ -327,4 +357,6 @@ def describe(result: dict[str, Any]) -> list[str]:
         f"throughput     {result['throughput_tps']:,.0f}/s on one thread, "
         f"{result['throughput_tps_sweeping']:,.0f}/s while a sweep runs: it costs "
         f"{100 * result['throughput_cost_sweeping']:.1f} % then, {100 * result['throughput_cost']:.1f} % all in all",
+        f"processor      {result['sweep_cpu_seconds']:.2f} s a sweep, "
+        f"{100 * result['sweep_cpu_seconds'] / result['every_s']:.1f} % of one core",
     ]

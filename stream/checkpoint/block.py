@@ -23,6 +23,7 @@ U32 = npt.NDArray[np.uint32]
 _MAGIC = b"fsck"
 VERSION = 1
 _HEADER = struct.Struct("<4sHHQIII")  # magic, version, spare, incarnation, rows, bytes when whole, checksum
+HEAD_BYTES = _HEADER.size
 
 
 class BlockError(FraudstreamError):

@@ -25,8 +25,8 @@ class Ledger:
         Of the arena: blocks of another one do not count, so what an earlier one left behind does no harm.
     blocks
         Checksum and bytes of each block by table, (n, 2); 0 where there is none.
-    pieces
-        Records of each small state.
+    pieces, small
+        Records and bytes of each small state.
     stale, stale_pieces
         How many blocks and pieces an earlier incarnation left in the log.
     """
@@ -34,13 +34,14 @@ class Ledger:
     incarnation: int
     blocks: dict[str, U32] = field(default_factory=dict)
     pieces: dict[str, int] = field(default_factory=dict)
+    small: dict[str, int] = field(default_factory=dict)
     stale: dict[str, int] = field(default_factory=dict)
     stale_pieces: dict[str, int] = field(default_factory=dict)
 
     @property
     def live(self) -> int:
-        """Bytes of the blocks that count."""
-        return sum(int(known[:, 1].sum(dtype=np.int64)) for known in self.blocks.values())
+        """Bytes of the blocks and small states that count."""
+        return sum(int(known[:, 1].sum(dtype=np.int64)) for known in self.blocks.values()) + sum(self.small.values())
 
     def marks(self, used: Mapping[str, int], blocks: Mapping[str, int]) -> dict[str, TableMark]:
         """What a marker says about the tables."""
@@ -71,7 +72,8 @@ class Ledger:
     def copy(self) -> Ledger:
         """One to note a sweep in that may yet fail."""
         blocks = {name: known.copy() for name, known in self.blocks.items()}
-        return Ledger(self.incarnation, blocks, dict(self.pieces), dict(self.stale), dict(self.stale_pieces))
+        small = dict(self.pieces), dict(self.small)
+        return Ledger(self.incarnation, blocks, *small, dict(self.stale), dict(self.stale_pieces))
 
 
 def fresh(before: Marker | None) -> Ledger:

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 
 from stream.checkpoint import keys, marker
-from stream.checkpoint.block import BlockError, bytes_of, head_of, words_of
+from stream.checkpoint.block import HEAD_BYTES, BlockError, bytes_of, head_of, words_of
 from stream.checkpoint.ledger import Ledger
 from stream.checkpoint.marker import REMEDY, Marker
 from stream.state import Arena
@@ -202,7 +202,7 @@ def _complete(arena: Arena, loaded: Loaded, where: str) -> None:
         data = b"".join(pieces.get(number, b"") for number in range(small.pieces))
         if len(data) != small.size or zlib.crc32(data) != small.crc:
             raise BlockError(f"the small state {name} in {where} is damaged or missing; {REMEDY}")
-        ledger.pieces[name] = small.pieces
+        ledger.pieces[name], ledger.small[name] = small.pieces, small.size + small.pieces * HEAD_BYTES
         if name in arena.small:
             arena.small[name].load(data)
     loaded.pieces.clear()

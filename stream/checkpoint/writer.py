@@ -95,7 +95,7 @@ async def write(
             size += _size(records)
             await log.send(records)
             await pause(sum(block.words.nbytes for block in taken))
-        records, small = _rest(sweep, noted)
+        records, small = await asyncio.to_thread(_rest, sweep, noted)
         marker = Marker(
             offset=sweep.next_offset,
             committed=committed,
@@ -134,10 +134,9 @@ def _rest(sweep: Sweep, ledger: Ledger) -> tuple[list[Record], dict[str, SmallMa
     marks: dict[str, SmallMark] = {}
     for name, data in sweep.small.items():
         pieces = [data[at : at + keys.PIECE_BYTES] for at in range(0, len(data), keys.PIECE_BYTES)]
-        records += [
-            (keys.piece_key(name, number), encode_bytes(piece, ledger.incarnation)[0])
-            for number, piece in enumerate(pieces)
-        ]
+        packed = [encode_bytes(piece, ledger.incarnation)[0] for piece in pieces]
+        ledger.small[name] = sum(map(len, packed))
+        records += [(keys.piece_key(name, number), piece) for number, piece in enumerate(packed)]
         before = max(ledger.pieces.get(name, 0), ledger.stale_pieces.pop(name, 0))
         records += [(keys.piece_key(name, number), None) for number in range(len(pieces), before)]
         ledger.pieces[name] = len(pieces)

@@ -22,4 +22,4 @@ def test_it_measures_and_loads_back_what_it_swept(kafka: str) -> None:
     assert 0 < result["throughput_cost"] + result["throughput_cost_sweeping"] + 1e-9 < 2
     assert result["bytes_per_minute"] > 60 / 1.5 * 1e5, "every sweep writes what was touched"
     assert result["log_over_live_least"] > 0.5
-    assert len(describe(result)) == 9
+    assert len(describe(result)) == 10
