@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from training.cli_audit import app as audit
 from training.cli_data import replay, simulate
+from training.cli_draw import app as draw
 from training.cli_evaluate import evaluate
 from training.cli_forecast import forecast
 from training.cli_gan import app as synthesize
@@ -15,4 +16,16 @@ from training.cli_models import train
 from training.cli_report import report
 from training.cli_risk import app as risk
 
-__all__ = ["audit", "evaluate", "forecast", "impute", "replay", "report", "risk", "simulate", "synthesize", "train"]
+__all__ = [
+    "audit",
+    "draw",
+    "evaluate",
+    "forecast",
+    "impute",
+    "replay",
+    "report",
+    "risk",
+    "simulate",
+    "synthesize",
+    "train",
+]

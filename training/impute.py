@@ -88,6 +88,9 @@ class Imputer:
         self.layout, self.nets, self.hidden, self.latent = layout, nets, hidden, latent
         self.beta, self.steps, self.passes = beta, steps, passes
         self._fitted: list[_Net] = []
+        cells = [j for j, level in enumerate(layout.levels) if not level]
+        self._numbers = cells, [layout.blocks[j].start for j in cells]
+        self._counts = torch.tensor([max(1, level) for level in layout.levels])
         self.centre = self.scale = np.zeros(0)
 
     def fit(self, X: F64, *, seed: int, say: Say = lambda _: None) -> Self:
@@ -102,7 +105,6 @@ class Imputer:
             raise ValueError("an imputer needs at least 10 rows and a known cell")
         self.centre, self.scale = _scales(X, self.layout)
         x, seen = self._inputs(X)
-        # a part of the rows tells when a net has learnt enough; the table is small, so each net has another part
         self._fitted = []
         for number in range(self.nets):
             with seeded(seed * 1000 + number) as generator:
@@ -136,11 +138,11 @@ class Imputer:
 
     def _spread(self, seen: Tensor) -> Tensor:
         """Masks of cells (n, d) as masks of inputs (n, width)."""
-        counts = torch.tensor([max(1, level) for level in self.layout.levels])
-        return torch.repeat_interleave(seen, counts, dim=1)
+        return torch.repeat_interleave(seen, self._counts, dim=1)
 
     def _train(self, x: Tensor, seen: Tensor, generator: torch.Generator) -> _Net:
         net = _Net(x.shape[1], seen.shape[1], self.hidden, self.latent)
+        # a tenth of the rows tells when a net has learnt enough; each net has another tenth
         order = torch.randperm(len(x), generator=generator)
         held, learn = order[: len(x) // 10], order[len(x) // 10 :]
         optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-2)
@@ -172,13 +174,12 @@ class Imputer:
         noise = None if generator is None else torch.randn(len(x), self.latent, generator=generator)
         out, kl = net(x * self._spread(left), left, noise)
         weight = (seen - left) + (0.3 * left if generator is not None else 0.0)
-        total = torch.zeros(())
+        cells, inputs = self._numbers
+        total = (weight[:, cells] * (out[:, inputs] - x[:, inputs]).square()).sum()
         for j, (block, level) in enumerate(zip(self.layout.blocks, self.layout.levels, strict=True)):
             if level:
                 error = cross_entropy(out[:, block], x[:, block].argmax(dim=1), reduction="none")
-            else:
-                error = (out[:, block] - x[:, block]).square().squeeze(1)
-            total = total + (weight[:, j] * error).sum()
+                total = total + (weight[:, j] * error).sum()
         loss = total / torch.clamp(weight.sum(), min=1.0)
         return loss if generator is None else loss + self.beta * kl.mean()
 
