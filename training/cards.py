@@ -24,7 +24,22 @@ _ABOUT = {
         "Support vector machine with an RBF kernel through landmarks on the current row; balanced classes.",
         "It sees one row at a time: patterns over several transactions reach it only through the features.",
     ),
+    "gbdt": (
+        "Gradient boosted trees (LightGBM) on the current row and every step of the card's last 16 transactions; "
+        "missing values take a branch of their own; log loss, stopped early on cards kept apart.",
+        "Values beyond those it was trained on all fall into the outermost branches; kinds of fraud that training did "
+        "not hold.",
+    ),
 }
+_PURPOSE = (
+    "Ranks card transactions for review as one member of the panel; the panel's fused score decides, never this one "
+    "alone."
+)
+_NOT_FOR = (
+    "Decisions about people (credit, insurance, employment, closing an account); streams whose features were not "
+    "computed by this version of the code; declining without review at a bank on whose own labels it was not judged"
+)
+_SIMULATED = "; real money as it stands, because everything it knows comes from a simulator"
 
 
 def write_cards(models: Path, cards: Path) -> list[Path]:
@@ -51,6 +66,8 @@ def _card(manifest: Manifest) -> str:
         "",
         what,
         "",
+        f"- **Purpose**: {_PURPOSE}",
+        f"- **Not for**: {_NOT_FOR}{_SIMULATED if manifest.simulated else ''}.",
         f"- **Inputs**: {_inputs(manifest)}; NaN is missing; scaling is inside the graph",
         f"- **Size**: {manifest.parameters:,} trained numbers",
         f"- **Trained on**: {window.rows:,} rows with {window.frauds:,} reported frauds"
@@ -100,7 +117,9 @@ def _panel_card(fusion: FusionFile, manifests: Sequence[Manifest]) -> str:
         "|---|---|---|",
         *_ranked(fusion.metrics),
         "",
-        "Figures at a bank that nothing was chosen on: `fraudstream evaluate`.",
+        "Figures at banks that nothing was chosen on: `fraudstream evaluate`, [a run of it](../evaluation/banks.md).",
+        "",
+        f"**Not for**: {_NOT_FOR}{_SIMULATED if fusion.simulated else ''}.",
     ]
     return "\n".join(lines) + "\n"
 
