@@ -129,8 +129,8 @@ def state(
 ) -> None:
     """Checkpoints through a real broker: bytes a minute, log over live, load, replay, and what a sweep costs meanwhile.
 
-    `p99_added_ms` and `throughput_cost` compare batches while a sweep runs with those while none does, `throughput_cost`
-    over the whole interval; they want a quiet machine. `sweep_cpu_seconds` is the processor time of one sweep.
+    `p99_added_ms` and `throughput_cost` compare batches while a sweep runs with those while none does, the latter over
+    the whole interval; they want a quiet machine. `sweep_cpu_seconds` is the processor time of one sweep.
 
     Example: fraudstream bench state --cards 200000 --rounds 2 --every-s 10 --json
     """
