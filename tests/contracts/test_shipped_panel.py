@@ -20,7 +20,7 @@ MODELS = resource_path("models")
 
 def test_the_shipped_panel_fits_this_code_and_says_what_it_is() -> None:
     panel = load_panel(load(overrides={"models": {"device": "cpu"}}))
-    assert panel.detectors == ("cnn", "svm", "vae") and panel.simulated
+    assert panel.detectors == ("cnn", "gbdt", "svm", "vae") and panel.simulated
     assert panel.thresholds.review < panel.thresholds.step_up < panel.thresholds.decline
 
 
@@ -60,7 +60,7 @@ def test_the_model_cards_tell_about_these_models(tmp_path: Path) -> None:
     assert shown == made, "run: fraudstream train all --replace"
 
 
-@pytest.mark.parametrize("name", ["cnn", "svm", "vae"])
+@pytest.mark.parametrize("name", ["cnn", "gbdt", "svm", "vae"])
 def test_a_card_names_inputs_labels_and_weak_spots(tmp_path: Path, name: str) -> None:
     write_cards(MODELS, tmp_path)
     text = (tmp_path / f"{name}.md").read_text()
