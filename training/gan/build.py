@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from stream.errors import SettingError
 from training.gan.book import Book, read_book, split_cards
 from training.gan.catalogue import Catalogue
 from training.gan.coding import Coder, Windows, cut
 from training.gan.fit import Plan, train
+from training.gan.layout import COLUMNS
+from training.gan.networks import Generator
 from training.gan.ratio import learn_ratio
 from training.gan.relations import Relations, openings, relate
 from training.gan.store import Model
@@ -22,6 +25,7 @@ from training.gan.vocabulary import LEAST_ROWS, Vocabulary
 
 CANDIDATES = 8
 _LEAST_CARDS = 20
+_LEVELLINGS = 4
 Say = Callable[[str], None]
 
 
@@ -80,12 +84,7 @@ def build(material: Material, plan: Plan, say: Say) -> Model:
     windows = material.windows(4, 1)
     say(f"training on {len(windows)} windows, {int(windows.tainted.sum())} of them with fraud")
     fitted = train(windows, plan, say)
-    even = material.windows(8)
-    part = even.take(np.sort(np.random.default_rng(plan.seed).permutation(len(even))[:4000]))
-    sampler = Sampler(fitted.generator).levelled(
-        part.steps, part.habits, part.fraud, part.before, np.random.default_rng(plan.seed)
-    )
-    ratio = learn_ratio(even, sampler, plan.seed, say)
+    sampler = finish(fitted.generator, material.windows(8), plan.seed, say)
     manifest = {
         "plan": asdict(plan),
         "windows": len(windows),
@@ -94,5 +93,19 @@ def build(material: Material, plan: Plan, say: Say) -> Model:
         "cards": int((np.bincount(material.train.card) > 0).sum()),
         "seconds": round(time.monotonic() - begun, 1),
     }
-    sampler = replace(sampler, weigher=ratio, candidates=CANDIDATES)
     return Model(words, sampler, fitted.curves, manifest)
+
+
+def finish(generator: Generator, windows: Windows, seed: int, say: Say) -> Sampler:
+    """Level a trained generator's codes and numbers to the data's, then learn the weights of its candidates."""
+    rng = np.random.default_rng(seed)
+    part = windows.take(np.sort(rng.permutation(len(windows))[:4000]))
+    condition = (part.habits, part.fraud, part.before)
+    for _ in range(_LEVELLINGS):
+        made = Sampler(generator).draw(*condition, rng)
+        with torch.no_grad():
+            for name in ("slot", "kind", "device", "address", "repeat"):
+                real, drawn = (x[..., COLUMNS[name]].mean((0, 1)) + 1e-4 for x in (part.steps, made))
+                generator.head.bias[COLUMNS[name]] += torch.from_numpy(0.8 * np.log(real / drawn)).float()
+    sampler = Sampler(generator).levelled(part.steps, *condition, rng)
+    return replace(sampler, weigher=learn_ratio(windows, sampler, seed, say), candidates=CANDIDATES)

@@ -156,8 +156,10 @@ def new_habits(habits: F64, cards: int, rng: np.random.Generator) -> tuple[F64, 
     other = near[np.arange(cards), rng.integers(0, near.shape[1], cards)]
     share = rng.uniform(0.2, 0.8, cards)
     jitter = rng.normal(0, 0.08, (cards, habits.shape[1]))
-    # mixing narrows the spread by about (share^2 + (1 - share)^2); neighbours are near, so little of it shows
-    return habits[one] + share[:, None] * (habits[other] - habits[one]) + jitter, one, other, share
+    mixed = habits[one] + share[:, None] * (habits[other] - habits[one]) + jitter
+    centre = habits.mean(0)
+    # mixing narrows the spread: it is given back
+    return centre + (mixed - mixed.mean(0)) * (habits.std(0) / mixed.std(0)), one, other, share
 
 
 def width_of_condition() -> int:

@@ -14,7 +14,7 @@ from training.gan.layout import COLUMNS, KIND, NEW_SLOTS, SLOT
 from training.gan.relations import DAWN_MS, place_to_hour
 from training.gan.vocabulary import PRESENT, Vocabulary, situation
 
-_TURN_MS = 16 * 3_600_000  # a longer gap is moved to the hour at which the card pays
+_TURN_MS = 2 * 3_600_000  # a longer gap is moved to the hour at which the card pays
 _LEAST_MS = 400
 HOME_ADDRESSES = 3
 FIELDS = (
@@ -105,7 +105,9 @@ class Decoder:
     def _where(self, card: I64, slot: I64, category: I64) -> I64:
         cards, rng, words = self._cards, self._rng, self._words
         home = cards.home[card]
-        near, far = _rank(slot, cards.favourites[card], rng), _rank(slot - 9, cards.online_favourites[card], rng)
+        near = _rank(slot, cards.favourites[card], rng)
+        other = 2 + np.floor((cards.online_favourites[card] - 2).clip(1) * rng.random(len(card))).astype(np.int64)
+        far = np.where(slot == SLOT["o3"], other, slot - SLOT["o1"]).clip(0, cards.online_favourites[card] - 1)
         place = np.where(slot == SLOT["new_online"], self._shops.online_place, home)
         place = np.where(slot == SLOT["stay"], np.where(self._away[card] >= 0, self._away[card], home), place)
         for name, same in (("away", True), ("abroad", False)):
