@@ -78,11 +78,11 @@ class Imputer:
         self,
         layout: Layout,
         *,
-        nets: int = 3,
+        nets: int = 2,
         hidden: int = 192,
         latent: int = 24,
         beta: float = 2e-3,
-        steps: int = 2500,
+        steps: int = 1200,
         passes: int = 2,
     ) -> None:
         self.layout, self.nets, self.hidden, self.latent = layout, nets, hidden, latent

@@ -98,7 +98,7 @@ def test_leaks_give_an_exit_code_of_their_own_and_a_line_each(
         (("--label", "verdict"), "has no column 'verdict' for --label"),
         (("--entity", "shop"), "has no column 'shop'"),
         (("--time-unit", "weeks"), "--time-unit weeks is unknown"),
-        (("--label", "one"), "needs rows of both classes"),
+        (("--label", "one"), "no rows of both classes"),
     ],
 )
 def test_what_cannot_be_audited_is_said_in_a_sentence(

@@ -101,11 +101,14 @@ def read_sheet(
     late = label_time or next((name for name in found if name.lower() in LABEL_TIMES), "")
     keys = list(entities) or [n for n, c in found.items() if n not in (label, time) and _looks_like_entity(n, c)]
     y, known = _labels(found[label])
-    at, told = _times(found[time], unit), f"{path}, column {time}"
+    at = _times(found[time], unit)
     notes = _dropped(~known, f"rows have no {label}") + _dropped(~np.isfinite(at), f"rows have no {time}")
     known &= np.isfinite(at)
     if not known.any() or len(np.unique(y[known])) < 2:
-        raise SettingError(f"{path} needs rows of both classes with a time: check --label {label} and {told}")
+        raise SettingError(
+            f"{path} has no rows of both classes with a time that can be read: see its columns {label} (--label) and "
+            f"{time} (--time)"
+        )
     order = np.flatnonzero(known)[np.argsort(at[known], kind="stable")]
     rest = [c for n, c in found.items() if n not in {label, time, late, *keys, *ignore}]
     ids = {c.name: codes_of(c)[order] for c in rest if _is_id(c)}
@@ -215,7 +218,9 @@ def _named(found: dict[str, Column], given: str, usual: Sequence[str], option: s
 def _labels(column: Column) -> tuple[Mask, Mask]:
     known = np.isfinite(column.values)
     if column.kind != "text":
-        return np.nan_to_num(column.values) > 0, known
+        levels = np.unique(column.values[known])
+        honest = float(levels[0]) if len(levels) == 2 else 0.0  # 0 and 1, -1 and 1, 1 and 2: the larger is fraud
+        return np.nan_to_num(column.values, nan=honest) > honest, known
     fraud = np.array([text.strip().lower() not in _HONEST for text in column.categories] or [False])
     return fraud[np.where(known, column.values, 0).astype(np.int64)] & known, known
 
