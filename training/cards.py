@@ -130,5 +130,5 @@ def _rule(key: str, rule: SubsetFusion) -> str:
 
 def _ranked(metrics: dict[str, float]) -> list[str]:
     labels = {name.rsplit(".", 1)[0] for name in metrics}
-    ordered = sorted(labels, key=lambda label: -metrics.get(f"{label}.ap", 0.0))
+    ordered = sorted(labels, key=lambda label: (-metrics.get(f"{label}.ap", 0.0), label))
     return [f"| {label} | {metrics[f'{label}.ap']:.3f} | {metrics[f'{label}.auc']:.3f} |" for label in ordered]
