@@ -148,9 +148,10 @@ def _show_backtest(console: Any, found: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table(title=f"back-test from {found['origins']} origins; DM: against the LSTM, + where the LSTM is better")
-    regimes = list(found["models"][0]["coverage_by_regime"])
-    for heading in ("model", "MASE", "CRPS", "80 % covers", *(f"in {name}" for name in regimes), "DM", "p"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
+    regimes = found["models"][0]["coverage_by_regime"]
+    named = [f"{name}\n({count['origins']})" for name, count in regimes.items()]
+    for heading in ("model", "MASE", "CRPS", "80 %\ncovers", *named, "DM", "p"):
+        table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
     for row in found["models"]:
         by = row["coverage_by_regime"]
         test = row.get("dm")
@@ -159,7 +160,7 @@ def _show_backtest(console: Any, found: dict[str, Any]) -> None:
             f"{row['mase']:.3f}",
             f"{row['crps']:.5g}",
             f"{row['coverage']:.0%}",
-            *(f"{by[name]['coverage']:.0%} of {by[name]['origins']}" for name in regimes),
+            *(f"{by[name]['coverage']:.0%}" for name in regimes),
             *((f"{test['statistic']:+.2f}", f"{test['p']:.3f}") if test else ("", "")),
         )
     console.print(table)

@@ -56,7 +56,8 @@ def run(data: Path, *, quick: bool, seed: int, say: Callable[[str], None]) -> Ta
     models = _members(tickers, cuts, CANDIDATES[chosen], seed, 1 if quick else MEMBERS, say)
     test = [np.flatnonzero(ticker.days[:-1] >= cuts[1]) for ticker in tickers]
     forecasts = {OURS: _lstm(tickers, models, test), BAR: _ewma(tickers, test, 0.94)}
-    forecasts[f"EWMA volatility ({decay:g}) + last value, normal"] = _ewma(tickers, test, decay)
+    if decay != 0.94:
+        forecasts[f"EWMA volatility ({decay:g}) + last value, normal"] = _ewma(tickers, test, decay)
     forecasts["EWMA volatility (.94), shape of the training returns"] = _shaped(tickers, cuts, test)
     say("GARCH(1,1)-t, one per ticker")
     forecasts["GARCH(1,1)-t + last value"] = _garch(tickers, cuts, test)
@@ -200,6 +201,8 @@ def _table(
             test = diebold_mariano(by_day[name], by_day[BAR], lags=5)
             tests[name] = test._asdict()
             figures |= {"DM": test.statistic, "p": test.p}
+        if name != OURS:
+            figures["LSTM's DM"] = diebold_mariano(by_day[OURS], by_day[name], lags=5).statistic
         out.append(Row(name, f"{len(tickers)} tickers, {len(by_day[name])} days", "ours" if name == OURS else "control",
                        figures, {"CRPS %": _by_day_interval(by_day[name])}))  # fmt: skip
     ours = out[0].figures
@@ -221,7 +224,7 @@ def _table(
         protocol="prices",
         chosen=chosen,
         rows=out,
-        headings=("CRPS %", "DM", "p", "80 % covers", *(f"in {label}" for label in REGIMES)),
+        headings=("CRPS %", "DM", "p", "LSTM's DM", "80 % covers", *(f"in {label}" for label in REGIMES)),
         goals=goals,
         notes=_notes(cuts, losses, quick),
         details={"dm": tests, "test_from": str(cuts[1].date()), "rows": len(regime), "by_regime": counts},
@@ -238,7 +241,8 @@ def _notes(cuts: tuple[pd.Timestamp, pd.Timestamp], losses: dict[str, F64], quic
     notes = [
         f"Trained and chosen before {cuts[1].date()}, tested from then on; one step ahead; the median of every model "
         "is near the last value, so the gain is in the width of the forecast, not in its direction.",
-        "DM: daily means of the loss difference against EWMA (.94), Newey-West with 5 lags; negative is better.",
+        "DM: daily means of the loss difference against EWMA (.94), Newey-West with 5 lags; negative is better. "
+        "LSTM's DM: the LSTM against the model of that row.",
         f"Lowest CRPS: {best}.",
     ]
     return [*notes, "Quick: every sixth ticker and one network."] if quick else notes
