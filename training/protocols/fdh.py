@@ -30,7 +30,7 @@ Drawn = dict[tuple[str, str], dict[str, tuple[float, fig.F64]]]
 HEADINGS = ("auc", "ap", "cp100")
 CHAMPION = ("gbdt", PUBLISHED)
 SEEDS = (1, 2)
-_YARDSTICKS = ("logistic regression", "random forest", "boosting with XGBoost's defaults")
+_YARDSTICKS = ("logistic regression", "random forest", "boosting as XGBoost")
 _COUSINS = ("pca", "isolation forest", "ecod")
 
 

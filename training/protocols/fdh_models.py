@@ -115,14 +115,15 @@ def random_forest(X: F32, y: F64, test: F32, seed: int = 0) -> F64:
 
 
 def plain_boosting(X: F32, y: F64, test: F32, seed: int = 0) -> F64:
-    """Score by boosting with XGBoost's defaults, the nearest to the handbook's XGBoost without that library.
+    """Score by plain boosting in the place of the handbook's XGBoost, whose library is not used here.
 
-    100 trees of depth 6, rate .3, all rows and columns, fine cuts, no early stop.
+    Of three settings in the handbook's range (rate, depth, trees) the one that was best on a validation fold: rate
+    .03, depth 9, 100 trees; all rows and columns, fine cuts, no early stop.
     """
     import lightgbm
 
     settings = {
-        "objective": "binary", "learning_rate": 0.3, "max_depth": 6, "num_leaves": 64, "min_data_in_leaf": 1,
+        "objective": "binary", "learning_rate": 0.03, "max_depth": 9, "num_leaves": 512, "min_data_in_leaf": 1,
         "min_sum_hessian_in_leaf": 1.0, "lambda_l2": 1.0, "max_bin": 8191, "verbose": -1, "num_threads": 1,
         "seed": seed, "deterministic": True,
     }  # fmt: skip
