@@ -1,5 +1,6 @@
 """The handbook's protocol on a small bank that the test makes: folds, the seal, late labels, the whole table."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -122,4 +123,5 @@ def test_the_quick_table_holds_every_model_and_comes_again_from_what_was_kept(
     assert found["gbdt", PUBLISHED]["ap"] > 0.5 > found["constant", PUBLISHED]["ap"]
     assert (PANEL, WEEK) in found and told
     assert {row.model: row.figures for row in again.rows} == {row.model: row.figures for row in table.rows}
+    assert json.loads(json.dumps(table.as_dict()))["protocol"] == "fdh"
     assert len(table.goals) == 8 and all(isinstance(goal["met"], bool) for goal in table.goals)
