@@ -11,6 +11,7 @@ import pytest
 
 from stream.errors import SettingError
 from training.forecast.backtest import OURS, backtest, fit_lstm, verdict
+from training.forecast.baselines import Arima
 from training.forecast.forecaster import LSTMForecaster, Options, Track, device_of, windows_of
 from training.forecast.market import better_base, inputs_of, scale, track_of
 from training.forecast.measures import LEVELS, MEDIAN, crps
@@ -85,8 +86,10 @@ def test_a_season_is_used_where_it_pays() -> None:
     assert better_base(walk, 5, 7, 200) == 1
 
 
-def test_the_backtest_beats_naive_on_a_season_and_says_so() -> None:
-    found = backtest(weekly(), 3, origins=12, seed=1, device="cpu")
+def test_the_backtest_beats_naive_on_a_season_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Arima, "orders", ((0, 1, 1),))
+    monkeypatch.setattr("training.forecast.backtest._REFITS", 1)
+    found = backtest(weekly(), 3, origins=10, seed=1, device="cpu")
     rows = {row["model"]: row for row in found.rows}
     assert set(rows) == {OURS, "naive", "drift", "seasonal naive", "EWMA volatility", "GARCH(1,1)-t", "ETS", "ARIMA"}
     assert rows[OURS]["crps"] < 0.5 * rows["naive"]["crps"]
