@@ -16,6 +16,7 @@ from training.gan.vocabulary import PRESENT, Vocabulary, situation
 
 _TURN_MS = 2 * 3_600_000  # a longer gap is moved to the hour at which the card pays
 _LEAST_MS = 400
+_SETTLE_MS = 2 * DAY_MS
 HOME_ADDRESSES = 3
 FIELDS = (
     "card", "time", "fraud", "merchant", "terminal", "amount", "detail", "entry_swap", "device",
@@ -56,6 +57,8 @@ class Decoder:
         c = len(cards)
         self._words, self._cards, self._rng, self._shops = words, cards, rng, Shops(words)
         self.time: I64 = cards.begins.copy()
+        self._rate = cards.expected(words) / np.maximum(words.end - cards.begins, 1)
+        self._count = np.zeros(c)
         self._merchant = np.full(c, -1, np.int64)
         self._away = np.full(c, -1, np.int64)
         self._amount = np.zeros(c)
@@ -93,6 +96,8 @@ class Decoder:
     def _when(self, card: I64, gap: F64, hour: F64) -> I64:
         """Add the gap; after a long one, take the nearest moment at which the generated hour falls."""
         before = self.time[card]
+        gap = np.where(gap > _TURN_MS, gap * self._pace(card), gap)
+        self._count[card] += 1
         target = before + np.maximum(gap, _LEAST_MS)
         offset = self._words.home_offset[self._cards.home[card]] - DAWN_MS
         at = place_to_hour(self._cards.hours[card], np.clip(hour, 0, 1)) * DAY_MS
@@ -101,6 +106,11 @@ class Decoder:
         apart = np.where(choices > before[:, None] + 60_000, np.abs(choices - target[:, None]), np.inf)
         nearest = choices[np.arange(len(card)), apart.argmin(1)]
         return np.where(gap > _TURN_MS, nearest, target).astype(np.int64)
+
+    def _pace(self, card: I64) -> F64:
+        """Stretch long gaps so that in the long run a card pays as often as it is used to."""
+        due = self._count[card] / self._rate[card] + _SETTLE_MS
+        return np.clip(due / (self.time[card] - self._cards.begins[card] + _SETTLE_MS), 0.5, 2.0)
 
     def _where(self, card: I64, slot: I64, category: I64) -> I64:
         cards, rng, words = self._cards, self._rng, self._words
