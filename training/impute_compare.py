@@ -47,7 +47,8 @@ def compare(X: F64, layout: Layout, *, seed: int, say: Say = lambda _: None, **s
     numbers = [j for j, level in enumerate(layout.levels) if not level]
     out: dict[str, Any] = {"rows": len(ask), "hidden_cells": int(gap.sum()), "seed": seed, "rmse": {}}
     if numbers:
-        centre, scale = _scale(learn[:, numbers])
+        # of what was known before cells were hidden: the scale of a column that hardly varies is luck otherwise
+        centre, scale = _scale(X[:cut][:, numbers])
         truth, where = (X[cut:][:, numbers] - centre) / scale, gap[:, numbers]
         others = _others((learn[:, numbers] - centre) / scale, (ask[:, numbers] - centre) / scale, seed)
         answers = {"vae": (filled["vae"][:, numbers] - centre) / scale} | others
