@@ -14,7 +14,7 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import ndtri  # type: ignore[import-untyped]
+from scipy.special import ndtri
 from torch import Tensor, nn
 
 from training.detectors.base import F32, F64, Inputs, split_last

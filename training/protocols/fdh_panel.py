@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -61,9 +62,8 @@ class Runner:
             "random forest": models.random_forest,
             "boosting as XGBoost": models.plain_boosting,
         }
-        scores = {
-            (name, PUBLISHED): self._kept(fold, name, lambda score=score: score(X, y, test, 0))
-            for name, score in ways.items()
+        scores: Scores = {
+            (name, PUBLISHED): self._kept(fold, name, partial(score, X, y, test, 0)) for name, score in ways.items()
         }
         scores["constant", PUBLISHED] = np.zeros(len(test))
         scores["best single input", PUBLISHED] = best_column(X, y, test)
