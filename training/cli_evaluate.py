@@ -24,7 +24,9 @@ Say = Callable[[str], None]
 def evaluate(
     protocol: Annotated[
         str,
-        typer.Option(help="simulated: a bank that training never saw; or fdh, adbench, nab, ulb, german with --data."),
+        typer.Option(
+            help="simulated: a bank that training never saw; or fdh, adbench, nab, prices, ulb, german with --data."
+        ),
     ] = "simulated",
     data: Annotated[
         Path | None, typer.Option(help="The protocol's data: a folder or file; simulated needs none.")
