@@ -173,11 +173,14 @@ class _Judge:
         return row
 
     def _lowest(self, x: F32, window: F32) -> float:
-        """The lowest score with what is given known, unknown, and known in part."""
-        rows = np.repeat(x[None], 2 + len(self.given), axis=0)
-        for at, columns in enumerate(self.given):
-            rows[1, columns] = np.nan
-            rows[2 + at, columns] = np.nan
+        """The lowest score with what is given known, unknown, or as where nothing happened: all of it, or in part."""
+        instead = (np.full_like(x, np.nan), self.panel.neutral_features)
+        rows = np.repeat(x[None], 1 + len(instead) * (1 + len(self.given)), axis=0)
+        for first, values in enumerate(instead):
+            for at, columns in enumerate(self.given):
+                own = 1 + first * (1 + len(self.given))
+                rows[own, columns] = values[columns]
+                rows[own + 1 + at, columns] = values[columns]
         return float(self._scores(rows, window).min())
 
     def _scores(self, rows: F32, window: F32) -> F64:
